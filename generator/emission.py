@@ -95,7 +95,7 @@ def _collect(block: Block, blocks: dict[str, Block], elaborated: dict[str, Any])
     if block.module_name in blocks or block.module_name in elaborated:
         return
     if not block.template:
-        assert block.pins is not None  # by which the wires of its ports have their names
+        _ports(block)  # by which the wires of its ports have their names
         with undisturbed():
             elaborated[block.module_name] = block.elaborate(None)
     for child, _ in block.children.values():
@@ -103,11 +103,15 @@ def _collect(block: Block, blocks: dict[str, Block], elaborated: dict[str, Any])
     blocks[block.module_name] = block
 
 
+def _ports(block: Block) -> dict[str, Any]:
+    """Ports as the converter takes them."""
+    return {name: (signal, _WAYS[flow]) for name, (flow, signal) in block.pins.items()}
+
+
 def _text(block: Block, elaborated: Any) -> str:
     """A block as RTLIL."""
-    ports = {name: (signal, _WAYS[flow]) for name, (flow, signal) in block.pins.items()}
     with undisturbed():
-        text = rtlil.convert(elaborated, name=block.module_name, ports=ports, emit_src=False)
+        text = rtlil.convert(elaborated, name=block.module_name, ports=_ports(block), emit_src=False)
     return str(text).replace("cell \\$pos ", "cell $pos ")  # a cell of Yosys, not a module
 
 

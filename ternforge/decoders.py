@@ -19,7 +19,7 @@ from costmodel.systems import estimate as costs
 from costmodel.technology import technology as technologies
 from costmodel.technology.technology import Technology
 from ternforge.session import Answer, table
-from ternforge.words import CONTEXT
+from ternforge.words import CONTEXT, TECHNOLOGY
 
 
 def is_system(file: Any) -> bool:
@@ -128,8 +128,8 @@ def _phase(system: System, phase: costs.Phase, clock_mhz: float) -> Answer:
 
 
 def _technology(system: System, named: str | Path | None = None) -> Technology:
-    """The technology named, else the system's own, else asap7."""
-    return technologies.load(named or system.technology or "asap7")
+    """The technology named, else the system's own, else the default."""
+    return technologies.load(named or system.technology or TECHNOLOGY)
 
 
 def technology_of(file: System | str | Path, system: System, named: str | Path | None) -> Technology:

@@ -22,9 +22,9 @@ class Energies:
         self, system: System, clock_mhz: float, hardware: Hardware, technology: str | Path | None
     ) -> None:
         from costmodel.systems import estimate as costs
-        from costmodel.technology import technology as technologies
+        from ternforge import decoders
 
-        self._facts = technologies.load(technology or system.technology or "asap7")
+        self._facts = decoders.technology_of(system, system, technology)
         found = costs.costs(system, self._facts)
         self._clock_hz = clock_mhz * 1e6
         self._names = {unit: system.places[work] for unit, work in control.WORK.items()}

@@ -23,6 +23,7 @@ from blueprint.workloads.tasks import Task
 from blueprint.workloads.workload import Workload
 from costmodel.technology import technology as technologies
 from costmodel.technology.technology import Technology
+from ternforge.words import TECHNOLOGY
 
 DesignLike = Design | Spec | str | Path
 WorkloadLike = Workload | Task | str | Path
@@ -53,9 +54,9 @@ def read_workload(workload: WorkloadLike) -> Workload:
 
 
 def read_technology(design: Design, technology: str | Path | None = None) -> Technology:
-    """The technology given, else that of the design, else asap7."""
+    """The technology given, else that of the design, else the default."""
     named = design.technology if technology is None else technology
-    return technologies.load("asap7" if named is None else named)
+    return technologies.load(TECHNOLOGY if named is None else named)
 
 
 def prompt_text(prompt: str) -> str:

@@ -23,8 +23,7 @@ from ternforge import decoding, traced
 from ternforge.energies import Energies
 from ternforge.folder import check_file, output_file
 from ternforge.session import Answer, Note, paced, silent, table
-from ternforge.traced import TRACES
-from ternforge.words import CONTEXT, OWN_MEMORY
+from ternforge.words import CONTEXT, OWN_MEMORY, TRACES
 
 #: What such a simulation is, in its answer.
 SOURCE = "exact model of the sequencer, shapes without values"

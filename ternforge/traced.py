@@ -10,9 +10,6 @@ from simulator.systems.passes import Ran, Table
 from simulator.trace import parse_window
 from ternforge.inputs import refused
 
-#: How a trace may end.
-TRACES = (".json", ".json.gz")
-
 
 class Window:
     """A part of the pass that decodes a token: all of it, cycles ``a:b``, or a layer by its mark.

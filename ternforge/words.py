@@ -19,6 +19,10 @@ FLOWS = {
     "fusesoc": "fusesoc --cores-root {out} run --target=lint {top}",
     "yosys": "cd {out} && yosys -s synth.ys  # with Yosys on PATH",
 }
+#: How a trace may end.
+TRACES = (".json", ".json.gz")
+#: The technology where neither a command nor a file names one.
+TECHNOLOGY = "asap7"
 #: Tokens in front of the one that an estimate of a system decodes, where no context is given.
 CONTEXT = 1024
 #: The memory of a system as it is described, beside the behaviors of benches.

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from costmodel.words import RECIPES
-from ternforge import choices
+from ternforge import choices, words
 from ternforge.options import force_option, out_option
 from ternforge.session import Session, line, table
 from ternforge.shell import LazyGroup, Verb
@@ -100,7 +100,7 @@ def calibrate_(session: Session, name: str, recipe: str | None, out: str | None,
 
 
 @click.command("validate", cls=Verb)
-@click.argument("name", type=TECHNOLOGY, default="asap7")
+@click.argument("name", type=TECHNOLOGY, default=words.TECHNOLOGY)
 @click.option(
     "--designs",
     type=choices.Whole(1, 1000),

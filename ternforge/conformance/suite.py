@@ -21,6 +21,7 @@ from costmodel.model import estimate
 from costmodel.technology import technology as technologies
 from generator.export import write_hardware
 from simulator.rtl import rtl
+from ternforge import words
 from ternforge.conformance.agreement import compare, netlist_flip_flops_both_ways
 from ternforge.conformance.manifest_check import faults
 from toolchain import process, verilator
@@ -146,7 +147,7 @@ def _traffic(spec: Spec, task: Any) -> Any:
     return sum(spec.dram_bits(task).values())
 
 
-def _costs(spec: Spec, technology: str = "asap7") -> tuple[Any, Any]:
+def _costs(spec: Spec, technology: str = words.TECHNOLOGY) -> tuple[Any, Any]:
     """Area and critical path of one design or of columns."""
     facts = technologies.load(technology)
     return sum(estimate.area(spec.units(), facts).values()), estimate.delay(spec.paths(), facts)
@@ -186,7 +187,7 @@ def check_peak(specs: Sequence[Spec]) -> Iterator[str]:
         yield f"no design comes closer to its peak than {best:.0%}, and {_NEAR_PEAK:.0%} is asked"
 
 
-def check_estimate(spec: Spec, technology: str = "asap7") -> list[str]:
+def check_estimate(spec: Spec, technology: str = words.TECHNOLOGY) -> list[str]:
     """Figures that are missing in the estimate of a design on its typical task."""
     task = spec.typical_workload()
     found = ternforge.estimate(spec, technology, task)

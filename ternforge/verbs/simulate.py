@@ -17,10 +17,7 @@ from ternforge import decoders, decoding, shaped
 from ternforge.folder import check_file, output_file
 from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload, refuse, refused
 from ternforge.session import Answer, Note, silent, size_columns, table
-from ternforge.words import OWN_MEMORY
-
-#: How a trace may end.
-TRACES = (".json", ".json.gz")
+from ternforge.words import OWN_MEMORY, TRACES
 
 
 def simulate(
