@@ -61,6 +61,11 @@ def elements(view: Any) -> list[Any]:
     return parts(bits(view), Shape.cast(kind).width)
 
 
+def some_of(record: Record, view: Any) -> Any:
+    """The fields of a record out of a view that has them."""
+    return joined(record, **{field.name: view[field.name] for field in record if field.bits})
+
+
 def joined(record: Record, **values: Any) -> Any:
     """The record of these values, by name; fields without bits need none.
 

@@ -105,7 +105,13 @@ def netlist_flip_flops_both_ways(out: Path) -> tuple[int, int]:
 
 
 def _count(flatten: str, name: str) -> list[str]:
-    return [flatten, "simplemap t:*dff*", "opt -fast", "opt_clean", f"tee -o {name}.stat.json stat -json"]
+    return [
+        flatten,
+        "simplemap t:*dff*",
+        "opt -fast -nodffe -nosdff",
+        "opt_clean",
+        f"tee -o {name}.stat.json stat -json",
+    ]
 
 
 def _counted(out: Path, commands: list[str]) -> dict[str, int]:
@@ -116,7 +122,7 @@ def _counted(out: Path, commands: list[str]) -> dict[str, int]:
         f'read_verilog -sv {"-lib " if file in boxes else ""}"{out.resolve() / file}"'
         for file in manifest["files"]
     ]
-    lines += [f"hierarchy -top {manifest['top']}", "proc", "opt -fast", *commands]
+    lines += [f"hierarchy -top {manifest['top']}", "proc", "opt -fast -nodffe -nosdff", *commands]
     with files.scratch("ternforge-stat-") as scratch:
         yosys.run("\n".join(lines), cwd=scratch, timeout_s=300)
         found = {

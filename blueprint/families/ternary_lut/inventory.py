@@ -282,9 +282,9 @@ def _memory(p: TernaryLutParameters) -> tuple[Unit, ...]:
     )
 
 
-def side_bits(p: TernaryLutParameters) -> Number:
-    """Bits that travel with a beat: valid and sideband."""
-    return 1 + sideband(p).width
+def side_bits(p: TernaryLutParameters, *, read: bool = False) -> Number:
+    """Bits that travel with a beat: valid and sideband; ``read``: inside the accumulating adder."""
+    return 1 + sideband(p, read=read).width
 
 
 def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
@@ -300,8 +300,7 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
         REGISTER("control", 1, width=sum(loader(p).values()), enable=1, reset=1, activity=1 / p.depth),
         REGISTER("control", 1, width=sum(sweeper(p).values()), enable=1, reset=1),
         REGISTER("control", p.sweep_stages - p.accumulate_stages, width=side_bits(p), enable=1, reset=1),
-        # Inside the accumulating adder the first-tile flag is no longer needed.
-        REGISTER("control", p.accumulate_stages, width=side_bits(p) - 1, enable=1, reset=1),
+        REGISTER("control", p.accumulate_stages, width=side_bits(p, read=True), enable=1, reset=1),
         REGISTER("control", 1, width=sum(RESULT_FLAGS.values()), enable=1, reset=1),
         REGISTER("control", 1, width=forwarding(p), reset=1),
         REGISTER(

@@ -19,13 +19,15 @@ class Wires:
     def __init__(self, m: Module, prefix: str = "") -> None:
         self.m, self.prefix = m, prefix
 
-    def __call__(self, name: str, value: Value) -> Signal:
-        """A signal that carries ``value``."""
+    def __call__(self, name: str, value: Value) -> Value:
+        """A signal that carries ``value``; a constant stays one, so that no register holds it."""
+        if isinstance(value, Const):
+            return value
         wire = Signal(len(value), name=self.prefix + name)
         self.m.d.comb += wire.eq(value)
         return wire
 
-    def either(self, name: str, condition: Value, yes: Value, no: Value) -> Signal:
+    def either(self, name: str, condition: Value, yes: Value, no: Value) -> Value:
         """Select ``yes`` where the condition holds, else ``no``."""
         return self(name, Mux(condition, yes, no))
 

@@ -12,7 +12,7 @@ from generator.arithmetic.integers import at_most
 from generator.boundary import HANDSHAKE
 from generator.cells.counter import Loop, count_up
 from generator.cells.elastic import elastic
-from generator.layout import bits, joined, viewed
+from generator.layout import bits, joined, some_of, viewed
 from generator.sequencer import Sequencer, taken
 
 
@@ -247,7 +247,8 @@ class Control(Sequencer):
         for number, (name, line) in enumerate(enables):
             full, onward = (Signal(name=f"{name}_{what}") for what in ("valid", "ready"))
             entering = elastic(m, valid, full, ready, onward)
-            held = viewed(side.shape(), Signal(len(bits(side)), name=f"{name}_beat"))
+            beat = beat if number < before else some_of(sideband(self.spec, read=True), beat)
+            held = viewed(beat.shape(), Signal(len(bits(beat)), name=f"{name}_beat"))
             with m.If(entering):
                 m.d.sync += held.eq(beat)
             m.d.comb += line.eq(entering)
