@@ -43,13 +43,14 @@ Step = tuple[tuple[str, ...], str]  # places where it may stand, none for any, a
 class Atom:
     """A word-level cell, or one bit of a bitwise one: what it depends on, and the places of its module and of the one
     that uses it: a float block is one module wherever it stands. ``parts`` are the kinds of the steps, in order, that
-    a cell stands for which is more than one."""
+    a cell stands for which is more than one. A ``wire`` through a module is no cell."""
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     places: tuple[str, ...]
     adds: bool
     parts: tuple[str, ...] = ()
+    wire: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class Netlist:
         best = max(reached.values(), default=0)
         for atom in self.atoms:
             so_far = max((reached.get(bit, 0) for bit in atom.inputs), default=0)
-            so_far += _passed(atom, steps[so_far : so_far + max(len(atom.parts), 1)])
+            if not atom.wire:
+                so_far += _passed(atom, steps[so_far : so_far + max(len(atom.parts), 1)])
             if so_far:
                 reached.update(dict.fromkeys(atom.outputs, so_far))
                 best = max(best, so_far)
@@ -77,7 +79,7 @@ class Netlist:
 
     def depth(self) -> int:
         """Cells of the longest combinational chain."""
-        return self._longest(lambda atom: True)
+        return self._longest(lambda atom: not atom.wire)
 
     def carries(self) -> int:
         """Cells with a carry in the chain between registers that has most of them."""
@@ -151,15 +153,10 @@ def _flat(modules: Mapping[str, Any], top: str, places: Mapping[str, str]) -> Ne
         for cell in modules[name]["cells"].values():
             pins = {pin: [number(bit) for bit in bits] for pin, bits in cell["connections"].items()}
             kind = cell["type"]
-            macro = places.get(kind) == MEMORY or kind in modules and not modules[kind]["cells"]
+            inside, through = _joined(modules[kind]["ports"], pins) if kind in modules else ({}, [])
+            macro = places.get(kind) == MEMORY or kind in modules and not (modules[kind]["cells"] or through)
             if kind in modules and not macro:
-                ports = modules[kind]["ports"]
-                inside = {
-                    bit: joined
-                    for pin, port in ports.items()
-                    for bit, joined in zip(port["bits"], pins.get(pin, []), strict=False)
-                    if not isinstance(bit, str)
-                }
+                atoms.extend(Atom((taken,), (given,), (), False, wire=True) for taken, given in through)
                 visit(kind, inside, place)
             elif "dff" in kind or kind == "$ff":
                 held[place] = held.get(place, 0) + len(pins["Q"])
@@ -173,6 +170,24 @@ def _flat(modules: Mapping[str, Any], top: str, places: Mapping[str, str]) -> Ne
 
     visit(top, {}, "")
     return Netlist(tuple(_ordered(atoms)), frozenset(memory_bits - {0}), held, frozenset(places.values()))
+
+
+def _joined(
+    ports: Mapping[str, Any], pins: Mapping[str, Sequence[int]]
+) -> tuple[dict[int, int], list[tuple[int, int]]]:
+    """Numbers of a module's bits that are its ports, and pairs of numbers that it only passes from an input on."""
+    inside: dict[int, int] = {}
+    through: list[tuple[int, int]] = []
+    for leaves in (False, True):
+        for pin, port in ports.items():
+            if (port["direction"] == "output") != leaves:
+                continue
+            for bit, joined in zip(port["bits"], pins.get(pin, []), strict=False):
+                if isinstance(bit, str):
+                    continue
+                if inside.setdefault(bit, joined) != joined:
+                    through.append((inside[bit], joined))
+    return inside, through
 
 
 def _leaves(modules: Mapping[str, Any], cell: Mapping[str, Any], pin: str) -> bool:

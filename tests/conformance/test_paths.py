@@ -116,6 +116,27 @@ def test_a_registered_product_of_one_row_is_not_reduced(changes: dict[str, Any],
     _check(spec, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pe": "mac", "dot_length": 2},
+        {"pe": "mac", "dot_length": 2, "rows": 2, "cols": 2},
+        {"pe": "booth_flex", "act_width": 8, "weight_width": 4},
+        {"pe": "ent", "act_width": 8, "weight_width": 8},
+    ],
+    ids=["mac", "mac-2x2", "booth_flex", "ent"],
+)
+def test_registered_products_end_paths(changes: dict[str, Any], tmp_path: Path) -> None:
+    """An array of one row passes its operands through a module without cells; the twin has no such register."""
+    large = {"k_max": 12, "n_max": 4, "m_max": 4}
+    spec = FAMILIES["systolic"](**{**ONE_PRODUCT, **large, "weight_width": 4, **changes})
+    _check(spec, tmp_path)
+    multiply, accumulate = _named(spec, "multiply"), _named(spec, "accumulate")
+    joined = TimedPath("joined", (*multiply.steps, *multiply.steps, *accumulate.steps))
+    (found,) = _broken(word_level.netlist(tmp_path), spec, (joined,))
+    assert found.startswith("joined: a register stands before ")
+
+
 def _named(spec: Spec, name: str) -> TimedPath:
     return next(path for path in spec.paths() if path.name == name)
 
