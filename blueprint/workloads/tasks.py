@@ -146,6 +146,10 @@ class Attention:
 
 #: Elementwise operations in the order in which a run applies them.
 OPERATIONS = ("dequantize", "gate", "add", "rotate", "norm", "quantize", "dot")
+#: Least and largest temperature; 0 is the largest score itself.
+TEMPERATURES = (0.01, 100.0)
+#: What the noise of a run follows from beside the numbers of its rows, with the largest value.
+DRAWN = {"seed": (1 << 32) - 3, "position": LARGEST - 1}
 #: Name of a run without any of these operations.
 COPY = "copy"
 
@@ -158,7 +162,9 @@ class Rowwise:
     integer sums become numbers by two scales (``dequantize``), a nonlinear function of elements times a second operand
     (``gate``), sum with a second operand (``add``), rotation of neighbors by the angles of a second operand
     (``rotate``), RMSNorm with a gain (``norm``), INT8 by the largest magnitude of a row (``quantize``), and instead of
-    the last two the dot product of every row with the gains, and which row has the largest (``dot``).
+    the last two the dot product of every row with the gains, and which row has the largest (``dot``). With a
+    ``temperature`` above 0 a row is drawn instead, with the softmax of ``dot / temperature`` as its probability, by
+    noise that follows from ``seed``, ``position`` and the number of the row.
     Raises ``TypeError`` and ``ParamError``.
     """
 
@@ -167,6 +173,9 @@ class Rowwise:
     operation: str = COPY
     name: str = "rowwise"
     count: int = 1
+    temperature: float = 0.0
+    seed: int = 0
+    position: int = 0
     kind: ClassVar[str] = "rowwise"
     part: ClassVar[str] = "rowwise"
     part_words: ClassVar[str] = "the model's norms, gates, sums and quantization"
@@ -175,8 +184,13 @@ class Rowwise:
     def __post_init__(self) -> None:
         for what in ("rows", "length", "count"):
             _check_integer(self, what)
+        for what, most in DRAWN.items():
+            _check_integer(self, what, minimum=0)
+            if getattr(self, what) > most:
+                raise _refused(what, f"Rowwise {what} must be at most {most}, not {getattr(self, what)}")
         if not isinstance(self.operation, str):
             raise TypeError(f"Rowwise operation must be text, not {self.operation!r}")
+        self._check_temperature()
         if self.operation == COPY:
             return
         named = self.operation.split("+")
@@ -189,6 +203,12 @@ class Rowwise:
         if "rotate" in named and self.length % 2:
             raise _refused("length", f"Rowwise length must be even to rotate pairs, not {self.length}")
 
+    def _check_temperature(self) -> None:
+        given = self.temperature
+        check_temperature("Rowwise temperature", given)
+        if given and not self.does("dot"):
+            raise _refused("temperature", f"Rowwise temperature must be 0 without dot, not {given:g}")
+
     def does(self, operation: str) -> bool:
         """True if the run applies an operation."""
         return operation in self.operation.split("+")
@@ -199,9 +219,11 @@ class Rowwise:
         return self.rows * self.length * self.count
 
     @property
-    def sizes(self) -> dict[str, int | str]:
+    def sizes(self) -> dict[str, Any]:
         """Sizes of the run, by name."""
-        return {"rows": self.rows, "length": self.length, "operation": self.operation}
+        drawn = {"temperature": self.temperature, "seed": self.seed, "position": self.position}
+        found: dict[str, Any] = {"rows": self.rows, "length": self.length, "operation": self.operation}
+        return found | (drawn if self.temperature else {})
 
     @property
     def tokens(self) -> int:
@@ -217,6 +239,15 @@ class Rowwise:
 Task = Gemm | Attention | Rowwise
 #: Every kind of task that a model is made of.
 TASKS = (Gemm, Attention)
+
+
+def check_temperature(what: str, given: Any) -> None:
+    """Check a temperature. Raises ``TypeError`` and ``ParamError``."""
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise TypeError(f"{what} must be a number, not {given!r}")
+    least, most = TEMPERATURES
+    if given != 0 and not least <= given <= most:
+        raise _refused("temperature", f"{what} must be 0 or from {least:g} to {most:g}, not {given:g}")
 
 
 def _check_integer(task: Task, what: str, minimum: int = 1) -> None:

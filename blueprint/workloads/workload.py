@@ -13,7 +13,7 @@ from blueprint.files.document import Section, read
 from blueprint.files.nearest import nearest, suggestion
 from blueprint.files.tree import show
 from blueprint.workloads.model import PHASES, Model, attention, layers, load
-from blueprint.workloads.tasks import LARGEST, MASKS, Attention, Gemm, Rowwise, Task
+from blueprint.workloads.tasks import DRAWN, LARGEST, MASKS, Attention, Gemm, Rowwise, Task
 
 #: Keys that say what kind of workload it is.
 KINDS = ("gemm", "attention", "rowwise", "model", "tasks")
@@ -91,8 +91,8 @@ def read_workload_file(path: str | Path) -> Workload:
 
 def read_workload(section: Section) -> Workload:
     """The workload that a section of a file describes: ``gemm: {m, k, n}``, ``attention: {queries, keys, ...}`` (or
-    ``seq`` for both), ``rowwise: {rows, length, operation}``, ``tasks`` with a list of these, or ``model: NAME`` with
-    ``phase``, ``tokens`` and ``context``.
+    ``seq`` for both), ``rowwise: {rows, length, operation}`` (and ``temperature``, ``seed``, ``position``), ``tasks``
+    with a list of these, or ``model: NAME`` with ``phase``, ``tokens`` and ``context``.
 
     Raises ``SpecError``.
     """
@@ -194,11 +194,14 @@ def _rowwise(section: Section) -> Rowwise:
     inner = section.section("rowwise")
     sizes = {key: inner.take(key, int, minimum=1, maximum=LARGEST) for key in ("rows", "length")}
     operation = inner.take("operation", str)
+    temperature = inner.take("temperature", float, default=0.0)
+    drawn = {key: inner.take(key, int, default=0, minimum=0, maximum=most) for key, most in DRAWN.items()}
     inner.finish()
     try:
-        return Rowwise(**sizes, operation=operation)
+        return Rowwise(**sizes, operation=operation, temperature=temperature, **drawn)
     except ParamError as problem:
-        raise inner.error("operation", str(problem)) from None
+        at = str(getattr(problem, "parameter", "operation"))
+        raise inner.error(at if at in inner else "operation", str(problem)) from None
 
 
 def _read_tasks(section: Section) -> Workload:

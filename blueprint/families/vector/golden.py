@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blueprint.arithmetic import floating, roots, sigmoid
+from blueprint.arithmetic import floating, gumbel, roots, sigmoid
 from blueprint.arithmetic.floating import FP32
 from blueprint.arithmetic.quantization import LEAST_ABSMAX, LEVELS
 from blueprint.families.vector.parameters import (
+    DRAWN_MOST,
     INTEGER_WIDTH,
     ONE,
     SUM_WIDTH,
@@ -51,7 +52,19 @@ def reference(p: VectorParameters, operands: Arrays) -> Arrays:
         "quantized": floating.to_integer(p.inside, found, INTEGER_WIDTH, True),
         "scale": _widened(p, scale),
     }
-    return results | ({"dot": sums, "index": largest_of(sums)} if p.dots else {})
+    return results | ({"dot": sums, "index": largest_of(scores(p, operands, sums))} if p.dots else {})
+
+
+def scores(p: VectorParameters, operands: Arrays, sums: Integers) -> Integers:
+    """What the chosen row has the largest of: sums, or where a run draws a row their multiples with noise."""
+    if not p.samples:
+        return sums
+    inverse, seed, position = (int(operands[name][0]) for name in DRAWN_MOST)
+    if inverse < FP32.min_normal:
+        return sums
+    words = gumbel.random_words(gumbel.key(seed - 1, position - 1), np.arange(len(sums)))
+    score = floating.multiply(FP32, sums, np.asarray(inverse, np.int64), True)
+    return floating.add(FP32, score, gumbel.floats(gumbel.noise(words)), True)
 
 
 def largest_of(sums: Integers) -> Integers:
@@ -173,6 +186,7 @@ def constants(p: VectorParameters) -> dict[str, Any]:
         "least": p.number(LEAST_ABSMAX),
         "levels": p.number(LEVELS),
         "step": p.number(1 / LEVELS),
+        **({"noise": gumbel.lines(), "noise_octave": gumbel.ln2()} if p.samples else {}),
     }
 
 

@@ -1,7 +1,8 @@
 """The hardware inventory of a vector unit; formulas hold for one design and for arrays of them.
 
 Places: ``front`` (the chain of a lane), ``sums`` (reductions of a row), ``factor`` (what follows from them),
-``sigmoid`` (that of a lane's gate), ``largest`` (the row with the largest dot product), ``back`` (a row on its way
+``sigmoid`` (that of a lane's gate), ``largest`` (the row with the largest dot product), ``noise`` (that of a row that
+may be drawn), ``scores`` (what the noise is added to), ``back`` (a row on its way
 out), ``float`` (every float unit), ``memory`` (row buffer), ``control``, ``shell``.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from blueprint import counting
-from blueprint.arithmetic import floating, roots, sigmoid
+from blueprint.arithmetic import floating, gumbel, roots, sigmoid
 from blueprint.arithmetic.floating import FP32
 from blueprint.families.vector.parameters import (
     EPSILONS,
@@ -52,8 +53,12 @@ _LEVELS = clog2(MOST_LANES)
 #: Bits of an FP32 number that is never negative.
 _SUM = FP32.width - 1
 _FP32 = {"exponent": FP32.exponent_bits, "fraction": FP32.fraction_bits}
+#: Flip-flops inside a multiplier of FP32 with one register: product, exponent, sign, infinity, NaN.
+PRODUCT_BITS = 2 * (FP32.fraction_bits + 1) + FP32.exponent_bits + 2 + 3
 #: Bits of the longest length.
 _MOST_ROWS = bit_length(LARGEST)
+#: Share of an FP32 multiplication on either side of its register.
+_HALF = 0.5
 #: Sums of shifted lengths that the product with epsilon is, by the bits set in it.
 _EPSILON_ROWS = 12
 
@@ -66,6 +71,7 @@ def units(p: VectorParameters) -> tuple[Unit, ...]:
         *_sums(p),
         *_factor(p),
         *_largest(p),
+        *(_scores(p) if possible(p.sampled) else ()),
         *_back(p),
         *_floats(p),
         *memories(1, p.rows_kept * p.beats_max, p.lanes * p.width),
@@ -243,6 +249,21 @@ def _largest(p: VectorParameters) -> Iterator[Unit]:
     yield MUX("largest", p.dotted, entries=p.rows_kept, width=p.index_bits, activity=rare)
 
 
+def _scores(p: VectorParameters) -> Iterator[Unit]:
+    """Noise of rows, their sums times the inverse temperature, and the sum of both."""
+    there, rare = p.sampled, 1 / p.beats_max
+    yield from gumbel.units("noise", there)
+    yield REGISTER("scores", there, width=FP32.width, enable=1, activity=rare)
+    yield REGISTER("scores", there, width=FP32.width, activity=rare)
+    yield MUX("scores", there, entries=2, width=FP32.width, activity=rare)
+    yield FLOAT_MULTIPLIER("float", there, **_FP32, stages=p.parted, activity=rare)
+    yield FLOAT_ADDER("float", there, **_FP32, stages=p.adder_stages, activity=rare)
+    if possible(p.parted):
+        yield REGISTER("float", there * p.parted, width=PRODUCT_BITS, activity=rare)
+        held = held_bits(p, 1, FP32.fraction_bits)
+        yield REGISTER("float", there * p.parted, width=held, activity=rare)
+
+
 def _back(p: VectorParameters) -> Iterator[Unit]:
     yield REGISTER("back", p.lanes, width=p.width + p.element_width + INTEGER_WIDTH, enable=1)
 
@@ -361,12 +382,32 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
                 MUX("largest", p.dotted, entries=2, width=p.index_bits),
             ),
         ),
+        *(_drawn(p) if possible(p.sampled) else ()),
         Path("to-integer", (TO_FIXED("float", 1, inputs=p.fraction, outputs=INTEGER_WIDTH),)),
         Path(
             "sequence",
             (HALF_ADDER("control", 1, width=length), BROADCAST("control", 1, fanout=p.x_bits + SCALE_WIDTH)),
         ),
         p.register_file().path(),
+    )
+
+
+def _drawn(p: VectorParameters) -> tuple[Path, ...]:
+    """Paths of noise and scores; inside pipelined adders they are those of sums."""
+    there, flat = p.sampled, p.sampled * (1 - p.parted)
+    wide = {**_FP32, "stages": 0}
+    half = {**_FP32, "stages": p.parted}
+    return (
+        *gumbel.paths("noise", there),
+        Path(
+            "score",
+            (
+                MUX("sums", flat, entries=p.rows_kept, width=p.sum_bits),
+                FLOAT_MULTIPLIER("float", flat, **wide),
+            ),
+        ),
+        Path("score-part", (FLOAT_MULTIPLIER("float", there * p.parted * _HALF, **half),)),
+        Path("noise-sum", (FLOAT_ADDER("float", flat, **wide),)),
     )
 
 

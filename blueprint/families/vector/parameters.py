@@ -3,7 +3,8 @@
 ``lanes`` elements a cycle pass through a chain in a fixed order: dequantize, gate, add, rotate, norm, quantize. The
 register ``operation`` has a bit for each step that a run applies. A row is kept while its sum of squares and its
 largest magnitude are reduced; the factor that follows from both multiplies the row on its way out. A run of dot
-products adds products with the gains in place of squares, and finds the row with the largest sum.
+products adds products with the gains in place of squares, and finds the row with the largest sum; or it draws a row,
+with noise added to the sums.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from blueprint.arithmetic.floating import FP32, FloatFormat
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, flag, larger
 from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
-from blueprint.workloads.tasks import COPY, LARGEST, MANY_TOKENS, OPERATIONS, Rowwise
+from blueprint.workloads.tasks import COPY, DRAWN, LARGEST, MANY_TOKENS, OPERATIONS, Rowwise
 
 #: Most elements in a beat.
 MOST_LANES = 64
@@ -44,6 +45,13 @@ AROUND_RECURRENCE = 7
 EPSILONS = ("1e-5", "1e-6")
 #: Most registers inside a float adder: one between any two of its steps.
 STAGES_LIMIT = 4
+
+
+#: Largest values of the registers of a run that draws a row; a run without a temperature has 1 in all of them.
+DRAWN_MOST = {
+    "inverse_temperature": FP32.max_finite,
+    **{name: most + 1 for name, most in DRAWN.items()},
+}
 
 
 #: The parameter that says whether a design has an operation; every design has the operations that are not listed.
@@ -104,6 +112,11 @@ class VectorParameters(Spec):
         maximum=STAGES_LIMIT,
         added=True,
     )
+    samples: bool = parameter(
+        "the row may be drawn by temperature instead, with its dot product as score",
+        default=False,
+        added=True,
+    )
 
     def rules(self) -> Iterator[Rule]:
         yield Rule(
@@ -119,6 +132,12 @@ class VectorParameters(Spec):
             "lanes must be even where rotates is true",
             lambda: f"lanes must be even where rotates is true, as pairs share a beat, not {self.lanes}",
         )
+        yield Rule(
+            "samples",
+            self.sampled <= self.dotted,
+            "samples must be false where dots is false",
+            lambda: "samples must be false where dots is false, not true",
+        )
 
     def task_rules(self, task: Rowwise) -> Iterator[Rule]:
         """A run may only apply operations that the design has."""
@@ -127,6 +146,9 @@ class VectorParameters(Spec):
                 there = getattr(self, what)
                 text = f"{what} must be true for operation {task.operation}"
                 yield Rule(what, there, text, lambda text=text: text)  # type: ignore[misc]
+        if task.temperature:
+            drawn = f"samples must be true for temperature {task.temperature:g}"
+            yield Rule("samples", self.samples, drawn, lambda: drawn)
 
     @property
     def fraction(self) -> Number:
@@ -221,6 +243,11 @@ class VectorParameters(Spec):
         return flag(self.dots)
 
     @property
+    def sampled(self) -> Number:
+        """1 where a row may be drawn."""
+        return flag(self.samples)
+
+    @property
     def takes_operand(self) -> Number:
         """1 where a run may have a second operand."""
         return self.gated | self.added | self.rotated
@@ -245,6 +272,13 @@ class VectorParameters(Spec):
         """Value of the register ``operation`` by operation: 1, and a bit for each name."""
         named = [] if operation == COPY else operation.split("+")
         return 1 + sum(1 << self.operations.index(name) for name in named)
+
+    def drawn_values(self, task: Rowwise) -> dict[str, int]:
+        """Values of the registers of a run that draws a row; none in a design that cannot."""
+        if not self.samples:
+            return {}
+        inverse = fp32(1 / task.temperature) if task.temperature else 1
+        return {"inverse_temperature": inverse, "seed": 1 + task.seed, "position": 1 + task.position}
 
     @property
     def beats_max(self) -> Number:
@@ -319,6 +353,11 @@ class VectorParameters(Spec):
     def address_bits(self) -> Number:
         """Bits of an address of the row buffer."""
         return clog2(self.rows_kept * self.beats_max)
+
+    @property
+    def score_step(self) -> Number:
+        """The step of a row's factor in which its sum times the inverse temperature is there."""
+        return self.parted * (self.joining_cycles - self.adder_stages + 1)
 
     def number(self, value: float) -> int:
         """The pattern of the number inside that is nearest to a value."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from blueprint.families.vector.parameters import (
+    DRAWN_MOST,
     INDEX_WIDTH,
     INTEGER_WIDTH,
     SCALE_WIDTH,
@@ -50,8 +51,14 @@ def operation(p: VectorParameters) -> Operation:
         outputs += [Operand("dot", ("rows",), _ROWS["dot"]), Operand("index", (), _ROWS["index"])]
     bits = ", ".join(f"{name} {1 << place}" for place, name in enumerate(p.operations))
     alone = "; dot without norm and quantize" * p.dotted
+    if p.samples:
+        outputs[-1] = Operand("index", (), _ROWS["index"] + _OR_DRAWN)
+        computes = computes.replace(_DOTS, _DOTS + _DRAWS)
     given = {"operation": f"1, and for what a run applies besides: {bits}{alone}"}
-    return Operation(computes, tuple(inputs), tuple(outputs), {name: name for name in _SIZES}, given)
+    given |= _DRAWN if p.samples else {}
+    return Operation(
+        computes, tuple(inputs), tuple(outputs), {name: name for name in (*_SIZES, *given)}, given
+    )
 
 
 #: Formulas of the gates.
@@ -63,6 +70,14 @@ _COMPUTES = (
 #: Formulas of the optional operations.
 _ROTATES = "rotate, (e c - o s, o c + e s) of neighbors (e, o), whose operand is (c, s)"
 _DOTS = "dot, the sum of x * gain over a row, and the row with the largest"
+_DRAWS = ", or of dot * inverse_temperature + noise"
+_OR_DRAWN = "; where inverse_temperature is a normal number, that of dot * inverse_temperature + noise"
+#: Registers of a run that draws a row.
+_DRAWN = {
+    "inverse_temperature": "FP32 pattern of 1 / temperature; 1 draws nothing",
+    "seed": "1 plus the seed of the noise",
+    "position": "1 plus the position of the noise",
+}
 #: Meaning of a second operand.
 _SECOND, _PAIRS = "second operand of a gate or of a sum", ", or cosine and sine of every pair that is rotated"
 #: The results of a row of a run that takes dot products.
@@ -80,12 +95,17 @@ def register_file(p: VectorParameters) -> RegisterFile:
         Size("length", p.length_max, bit_length(p.length_max), "elements of a row of the next run"),
         Size("operation", p.operation_max, operations, "1 plus the bits of what the next run applies"),
     )
-    return RegisterFile(sizes, _WAITS)
+    drawn = (
+        Size(name, DRAWN_MOST[name], bit_length(DRAWN_MOST[name]), text, p.sampled)
+        for name, text in _DRAWN.items()
+    )
+    return RegisterFile((*sizes, *drawn), _WAITS, words=len(_SIZES) + len(_DRAWN) * p.sampled)
 
 
 def register_values(p: VectorParameters, task: Rowwise) -> dict[str, int]:
     """Values of the size registers of a run."""
-    return {"rows": task.rows, "length": task.length, "operation": p.operation_value(task.operation)}
+    sizes = {"rows": task.rows, "length": task.length, "operation": p.operation_value(task.operation)}
+    return sizes | p.drawn_values(task)
 
 
 def asked(p: VectorParameters, *names: str) -> str:

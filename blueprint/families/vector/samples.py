@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from blueprint.families.vector.parameters import STAGES_LIMIT, SUM_WIDTH, Vector
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import flag, larger
 from blueprint.workloads.data import EVEN, Data
-from blueprint.workloads.tasks import COPY, OPERATIONS, Rowwise
+from blueprint.workloads.tasks import COPY, DRAWN, OPERATIONS, TEMPERATURES, Rowwise
 
 Integers = npt.NDArray[np.int64]
 
@@ -33,16 +34,23 @@ _CYCLES, _TYPICAL_CYCLES = 700, 640
 _ROWS, _RARE = 8, 0.03
 #: Share of random designs without a register inside adders.
 _WHOLE = 0.6
+#: Share of random designs with dot products that can draw a row, of runs of these that do, and of those that draw with
+#: one of the extreme temperatures.
+_DRAW, _DRAWN, _EXTREME = 0.6, 0.7, 0.2
 
 
 def design(random: np.random.Generator) -> Mapping[str, Any]:
     """Parameters of a random design that is small enough to be compiled in seconds."""
     found = typical.random_design(
         VectorParameters,
-        lambda: consistent(typical.random_parameters(VectorParameters, random, _SIZES)),
+        lambda: consistent(
+            typical.random_parameters(VectorParameters, random, _SIZES, {"samples": (False,)})
+        ),
         lambda p: bool(p.lanes * p.width <= 96),
     )
-    return {**found, "adder_stages": _stages(random.spawn(1)[0])}
+    stages, samples = random.spawn(2)
+    draws = bool(found["dots"]) and samples.random() < _DRAW
+    return {**found, "adder_stages": _stages(stages), "samples": draws}
 
 
 def _stages(random: np.random.Generator) -> int:
@@ -53,7 +61,10 @@ def _stages(random: np.random.Generator) -> int:
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     """Repair columns of parameters: rows are longer than a beat, and rotated pairs share a beat."""
     lanes = table["lanes"] + table["lanes"] * flag(table.get("rotates", False)) % 2
-    return dict(table) | {"lanes": lanes, "length_max": larger(table["length_max"], lanes + 1)}
+    fitting = {"lanes": lanes, "length_max": larger(table["length_max"], lanes + 1)}
+    if "samples" in table:
+        fitting["samples"] = table["samples"] & np.asarray(table.get("dots", False))
+    return dict(table) | fitting
 
 
 def task(p: VectorParameters, random: np.random.Generator) -> Rowwise:
@@ -70,7 +81,17 @@ def task(p: VectorParameters, random: np.random.Generator) -> Rowwise:
         length += length % 2 * ("rotate" in named) * (1 if length < p.length_max else -1)
         found = Rowwise(rows, length, "+".join(named) or COPY)
         if p.cycles(found) <= _CYCLES:
-            return found
+            return _drawn(p, found, random.spawn(1)[0])
+
+
+def _drawn(p: VectorParameters, task: Rowwise, random: np.random.Generator) -> Rowwise:
+    """The run, which may draw a row where the design can."""
+    if not (p.samples and task.does("dot") and random.random() < _DRAWN):
+        return task
+    usual = float(np.exp(random.normal(0, 1)))
+    chosen = float(random.choice(TEMPERATURES)) if random.random() < _EXTREME else usual
+    given: dict[str, Any] = {name: int(random.integers(most + 1)) for name, most in DRAWN.items()}
+    return replace(task, temperature=float(np.clip(chosen, *TEMPERATURES)), **given)
 
 
 def operands(p: VectorParameters, task: Rowwise, seed: int) -> Arrays:
@@ -96,7 +117,8 @@ def _operands(p: VectorParameters, task: Rowwise, random: np.random.Generator, r
     if p.takes_operand:
         found["operand"] = _floats(random, fmt, shape, rare)
     found["gain"] = _floats(random, fmt, (task.length,), rare)
-    return found | {"operation": np.array([p.operation_value(task.operation)], np.int64)}
+    given = {"operation": p.operation_value(task.operation), **p.drawn_values(task)}
+    return found | {name: np.array([value], np.int64) for name, value in given.items()}
 
 
 def _floats(random: np.random.Generator, fmt: FloatFormat, shape: tuple[int, ...], rare: float) -> Integers:

@@ -56,6 +56,7 @@ class Control(Sequencer):
             "factor_joined": Out(spec.dotted * spec.parted),
             "factor_first": Out(spec.dotted),
             "factor_row": Out(spec.index_bits),
+            "score": Out(spec.sampled),
             "read_slot": Out(slot),
             "read_address": Out(spec.address_bits),
             "enable_back": Out(OUT_STAGES),
@@ -213,6 +214,9 @@ class Control(Sequencer):
             if self.spec.adder_stages:
                 joined = step == self.spec.joining_cycles - self.spec.adder_stages
                 m.d.comb += self.factor_joined.eq(joined)
+            if self.spec.samples:
+                m.d.comb += self.score.eq((step == self.spec.score_step) if self.spec.adder_stages else start)
+                joined = end
             number = Signal(self.spec.index_bits, name="row_number")
             count_up(m, number, joined, self.run.start)
             first = self.opening(m, "first_factor", joined, Const(0, 1))

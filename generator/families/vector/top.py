@@ -15,6 +15,7 @@ from generator.families.vector.control import Control
 from generator.families.vector.factor import Factor
 from generator.families.vector.front import Back, Front, Scale
 from generator.families.vector.largest import Largest
+from generator.families.vector.scores import Scores
 from generator.families.vector.sums import Sums
 
 #: Bits of an FP32 number without its sign.
@@ -130,10 +131,22 @@ class VectorUnit(Accelerator):
     def _largest(self, m: Module, control: Any, total: Value) -> Value:
         """The row with the largest sum among the rows up to the one that leaves."""
         enable = control.factor_joined if self.spec.adder_stages else control.factor_start
+        if self.spec.samples:
+            enable, total = control.factor_end, self._score(m, control, total)
         found: Value = self.use(
             m, Largest(self.spec), "largest", sum=total, number=control.factor_row, first=control.factor_first,
             enable=enable, slot=control.factor_slot, read_slot=control.read_slot,
         ).index  # fmt: skip
+        return found
+
+    def _score(self, m: Module, control: Any, total: Value) -> Value:
+        """The score of the row whose factor is found."""
+        run = control.run
+        found: Value = self.use(
+            m, Scores(self.spec), "scores", prefix="", begin=control.factor_start, step=control.factor_step,
+            number=control.factor_row, sum=total, enable=control.score, seed=run.seed, position=run.position,
+            inverse_temperature=run.inverse_temperature,
+        ).score  # fmt: skip
         return found
 
     def _results(self, m: Module, control: Any, factor: Any, sums: Any, kept: Signal) -> None:
