@@ -156,7 +156,7 @@ class RegisterFile:
     ``waits`` says in words what each stall counter counts, by the reason in :data:`WAITS`; ``dependency`` is 1 where a
     run may wait for its own results and the hardware counts such cycles. ``flags`` are status bits of the family,
     above those of every design. ``words`` are the words reserved for sizes where that is not one for each of ``sizes``:
-    all designs of a family have their counters at the same addresses.
+    designs of a family with as many words have their counters at the same addresses.
     """
 
     sizes: tuple[Size, ...]

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from blueprint.arithmetic import gumbel
 from blueprint.arithmetic.quantization import LEAST_ABSMAX, LEVELS
 from blueprint.errors import ParamError
+from blueprint.workloads.tasks import check_temperature
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.decoder import HALF, Decoder
 from checkpoints.ternary import Floats, Ternary
@@ -78,16 +80,25 @@ class Reference:
         found: Floats = self._norm(None, "final_norm", state) @ head.T
         return found
 
-    def generate(self, prompt: Sequence[int], count: int) -> Iterator[int]:
+    def generate(
+        self, prompt: Sequence[int], count: int, temperature: float = 0.0, seed: int = 0
+    ) -> Iterator[int]:
         """Yield ``count`` tokens after a prompt of at least one token, each the one with the largest logit.
 
-        The first of equal logits is taken. Raises as `logits`.
+        The first of equal logits is taken. With a ``temperature`` tokens are drawn with the softmax of
+        ``logits / temperature``, by the noise of hardware of the same ``seed``. Raises as `logits`.
         """
         if not prompt:
             raise ParamError("Prompt must have at least one token, not none")
-        cache, given = Cache(), list(prompt)
+        check_temperature("Temperature", temperature)
+        cache, given, position = Cache(), list(prompt), len(prompt) - 1
         for _ in range(count):
-            given = [int(self.logits(given, cache)[-1].argmax())]
+            logits = self.logits(given, cache)[-1]
+            if temperature:
+                words = gumbel.random_words(gumbel.key(seed, position), np.arange(len(logits)))
+                logits = logits * np.float32(1 / temperature) + gumbel.values(gumbel.noise(words))
+            given = [int(logits.argmax())]
+            position += 1
             yield given[0]
 
     def loss(self, tokens: Sequence[int]) -> float:

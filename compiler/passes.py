@@ -323,7 +323,7 @@ class Pass:
             self._scales(self.places.one, self.places.one, 1, False)
         builder.hold("vector", beats if table.integers else beats * model.vocab, model.vocab)
         for register, value in unit.set_registers(task).items():
-            builder.put("vector", register, value)
+            builder.put("vector", register, value, position=register == unit.drawn_by)
         index = self.machine.units.by_name["vector.out.index"]
         builder.run("vector", {index.name: 1})
         last = Moved(self.layout["last"].base, model.hidden * unit.gain.container)

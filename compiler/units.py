@@ -24,6 +24,8 @@ from blueprint.systems.staging import PACKED, PACKED_LEVELS, Staged, is_code
 from blueprint.workloads.tasks import Attention, Gemm, Rowwise
 
 Octets = NDArray[np.uint8]
+#: The register of a vector unit by which the noise of a token is that of its position.
+_POSITION = "position"
 
 
 def register_numbers(spec: Spec) -> dict[str, int]:
@@ -251,6 +253,8 @@ class Rows:
     def __init__(self, units: Units) -> None:
         self.spec: Any = units.spec("vector")
         self.registers = register_numbers(self.spec)
+        #: The register that is position + 1 where a token may be drawn.
+        self.drawn_by = self.registers.get(_POSITION)
         self.x, self.gain = units.by_name["vector.x.x"], units.by_name["vector.gain.gain"]
         self.lanes = self.x.elements
         self.check("dequantize+quantize", self.lanes)

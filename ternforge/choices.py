@@ -58,19 +58,19 @@ class Whole(click.IntRange):
 
 
 class Real(click.ParamType):  # type: ignore[type-arg]
-    """A number with a unit; whether it is large enough is checked elsewhere."""
+    """A number, of a unit if it has one; whether it is large enough is checked elsewhere."""
 
     name = "number"
 
-    def __init__(self, unit: str) -> None:
-        self.unit = unit
+    def __init__(self, unit: str = "") -> None:
+        self.unit = f" of {unit}" if unit else ""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number. Fails with what it must be and what it is."""
         try:
             return float(_number(value))
         except ValueError:
-            self.fail(f"it must be a number of {self.unit}, not {str(value)[:40]!r}", param, ctx)
+            self.fail(f"it must be a number{self.unit}, not {str(value)[:40]!r}", param, ctx)
 
 
 def _number(value: Any) -> Any:

@@ -21,19 +21,21 @@ from checkpoints import reading
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.digest import digest
 from checkpoints.faults import fault
-from compiler import calibration, image
+from compiler import calibration, drawing, image
 from compiler.compile import Compiled, compile_model
 from compiler.image import Image
 from simulator.systems import decoding
 from simulator.systems.machine import Span
 from ternforge.energies import Energies
 from ternforge.folder import check_file, output_file, output_folder
-from ternforge.inputs import prompt_text
+from ternforge.inputs import prompt_text, refuse
 from ternforge.session import Answer, Note, paced, silent, table
 from ternforge.words import MEMORIES, OWN_MEMORY
 
 #: Tokens behind a prompt where nothing says how many.
 TOKENS = 16
+#: Seed where nothing gives one.
+SEED = 1
 
 
 def port(system: System, name: str, clock_mhz: float) -> MemoryPort:
@@ -181,6 +183,8 @@ class Asked:
     technology: str | Path | None = None
     trace: str | Path | None = None
     force: bool = False
+    temperature: float = 0.0
+    seed: int = SEED
 
 
 def simulate_system(
@@ -215,6 +219,8 @@ def picture_of(system: System, hardware: Hardware, trained: Checkpoint, asked: A
         raise ParamError(
             "calibrate must not be given beside an image, whose steps were measured when it was compiled"
         )
+    if asked.temperature:
+        drawing.registers(hardware, asked.temperature, asked.seed)  # refused before the work
     if asked.image is None:
         found, _ = compiled(system, trained, asked.calibrate, note)
         picture = image.of_compiled(found)
@@ -222,7 +228,7 @@ def picture_of(system: System, hardware: Hardware, trained: Checkpoint, asked: A
         picture = image.read(Path(asked.image), hardware)
     if picture.checkpoint != digest(trained.source):
         raise ParamError(f"{asked.image}: image must be of this checkpoint, and is of another")
-    return picture
+    return drawing.drawn(picture, hardware, asked.temperature, asked.seed) if asked.temperature else picture
 
 
 def prompt_of(trained: Checkpoint, asked: Asked) -> list[int]:
@@ -238,6 +244,16 @@ def prompt_of(trained: Checkpoint, asked: Asked) -> list[int]:
         what = f"fit the context of {context} of {trained.decoder.model.name}"
         raise ParamError(f"Prompt and tokens behind it must {what}, not be {len(given)} and {asked.tokens}")
     return given
+
+
+def drawn_by(asked: Asked) -> Answer:
+    """Temperature and seed, where tokens are drawn."""
+    return {"temperature": asked.temperature, "seed": asked.seed} if asked.temperature else {}
+
+
+def check_seed(seed: int, temperature: float | None) -> None:
+    """Refuse a seed that nothing of a system follows from. Raises ``ParamError``."""
+    refuse({"seed": seed != SEED and not temperature}, "beside a temperature for a system")
 
 
 def clock_of(system: System) -> float:
@@ -263,6 +279,7 @@ def _answer(
         "design_hash": hardware.design_hash,
         "source": "exact model of the sequencer, golden values",
         "memory": asked.memory,
+        **drawn_by(asked),
         "clock_mhz": clock,
         "prompt": asked.prompt,
         "prompt_tokens": list(given),

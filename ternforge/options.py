@@ -89,6 +89,12 @@ _DECODED: tuple[Decorator, ...] = (
         type=choices.Named(lambda: MEMORIES),
         help="Of a system: behavior of its memory.  [default: system, as it is described]",
     ),
+    click.option(
+        "--temperature",
+        type=choices.Real(),
+        metavar="T",
+        help="Of a system: draw tokens with this temperature, by --seed.  [default: 0, the most likely ones]",
+    ),
     click.option("--calibrate", type=choices.FILE, metavar="FILE.txt", help="Of a system: see compile."),
     click.option("--image", type=choices.FOLDER, metavar="DIR", help="Of a system: what compile wrote."),
 )

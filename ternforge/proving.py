@@ -10,7 +10,7 @@ from blueprint.systems import control
 from blueprint.systems.description import System
 from blueprint.systems.reader import read_system
 from simulator.systems import decoding, proving, rtl
-from ternforge.decoding import Asked, clock_of, opened, picture_of, port, prompt_of
+from ternforge.decoding import Asked, clock_of, drawn_by, opened, picture_of, port, prompt_of
 from ternforge.session import Answer, Note, paced, silent
 from toolchain import files
 
@@ -45,6 +45,7 @@ def verify_system(
         "design_hash": hardware.design_hash,
         "source": "Verilator",
         "memory": asked.memory,
+        **drawn_by(asked),
         "ok": proof.ok,
         "findings": proof.findings,
         "prompt": asked.prompt,

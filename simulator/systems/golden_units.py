@@ -161,6 +161,11 @@ class _Attention(Unit):
 class _Rows(Unit):
     """Rows of the vector unit."""
 
+    @property
+    def _given(self) -> list[str]:
+        """Registers of a run that are no sizes of operands."""
+        return list(self.spec.operation().given)
+
     def needs(self) -> dict[str, int]:
         sizes = self.sizes()
         rows, length = sizes["rows"], sizes["length"]
@@ -194,7 +199,7 @@ class _Rows(Unit):
         hold = self.registers.get(HOLD, 1)
         each = np.arange(rows) * (length // self.elements("x", "x")) // hold
         many = max(map(len, named.values()))
-        operands: dict[str, Integers] = {"operation": np.array([sizes["operation"]], np.int64)}
+        operands: dict[str, Integers] = {name: np.array([sizes[name]], np.int64) for name in self._given}
         operands["x"] = self._many(named["x.x"], many).reshape(many * rows, length)
         for field in self.spec.stream("x").beat:
             if field.name != "x":
@@ -224,7 +229,7 @@ class _Rows(Unit):
             found = []
             for number in range(many):
                 mine = {
-                    name: value if name == "operation" else value[number * rows : (number + 1) * rows]
+                    name: value if name in self._given else value[number * rows : (number + 1) * rows]
                     for name, value in operands.items()
                 }
                 found.append(self.spec.reference({**mine, "gain": gain[min(number, len(gain) - 1), 0]}))

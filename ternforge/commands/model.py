@@ -6,7 +6,7 @@ import click
 
 from blueprint.words import LARGEST, PHASES
 from ternforge import choices
-from ternforge.options import force_option, out_option
+from ternforge.options import force_option, out_option, seed_option
 from ternforge.session import Session, table
 from ternforge.shell import LazyGroup, Verb
 from ternforge.words import ENCODINGS
@@ -125,10 +125,18 @@ def export_(session: Session, path: str, encoding: str, out: str, force: bool) -
 @click.option(
     "--tokens", type=choices.Whole(1, LARGEST), default=16, show_default=True, help="Tokens to make at most."
 )
+@click.option(
+    "--temperature",
+    type=choices.Real(),
+    metavar="T",
+    default=0.0,
+    help="Draw tokens with this temperature, by --seed.",
+)
+@seed_option
 @click.pass_obj
-def generate_(session: Session, path: str, prompt: str, tokens: int) -> None:
+def generate_(session: Session, path: str, prompt: str, tokens: int, temperature: float, seed: int) -> None:
     """Continue TEXT with the ternary checkpoint PATH: the reference that hardware is compared with, in NumPy."""
     from ternforge.verbs import model as verb
 
-    answer = verb.model_generate(path, prompt, tokens, note=session.note)
+    answer = verb.model_generate(path, prompt, tokens, temperature=temperature, seed=seed, note=session.note)
     session.answer(answer, [f"{prompt}{answer['text']}"])

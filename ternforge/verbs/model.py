@@ -105,8 +105,18 @@ def model_export(
     }
 
 
-def model_generate(path: str | Path, prompt: str, tokens: int = 16, *, note: Note = silent) -> Answer:
+def model_generate(
+    path: str | Path,
+    prompt: str,
+    tokens: int = 16,
+    *,
+    temperature: float = 0.0,
+    seed: int = 1,
+    note: Note = silent,
+) -> Answer:
     """Continue a text with a ternary checkpoint, in NumPy: the most likely token, again and again.
+
+    With a ``temperature`` above 0 tokens are drawn, by the noise that a system draws them by with this ``seed``.
 
     Products are exact integers of INT8 activations and ternary weights; the rest is FP32. Stops before ``tokens`` at
     the end of the model's context and where the model ends the text.
@@ -132,7 +142,7 @@ def model_generate(path: str | Path, prompt: str, tokens: int = 16, *, note: Not
         )
     decoder = Reference(found)
     tell, made = paced(note, "made {} of {} tokens"), list[int]()
-    for token in decoder.generate(given, min(tokens, context - len(given))):
+    for token in decoder.generate(given, min(tokens, context - len(given)), temperature, seed):
         if token == found.decoder.eos:
             break
         made.append(token)

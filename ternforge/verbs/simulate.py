@@ -33,6 +33,7 @@ def simulate(
     checkpoint: str | Path | None = None,
     prompt: str | int | None = None,
     tokens: int | None = None,
+    temperature: float | None = None,
     memory: str | None = None,
     calibrate: str | Path | None = None,
     image: str | Path | None = None,
@@ -48,9 +49,10 @@ def simulate(
     the cycles ``window`` (``"a:b"``) if given.
 
     A system (a file of schema ``ternforge/system/v1``) takes a ``checkpoint`` and a ``prompt`` instead, and makes up to
-    ``tokens`` behind it (16): the answer has the text, cycles by pass, stalls, traffic and energy. ``memory`` is the
-    behavior of external memory, the system's own unless it is named; ``calibrate`` is as in `compile`, whose ``image``
-    may be given instead.
+    ``tokens`` behind it (16): the answer has the text, cycles by pass, stalls, traffic and energy. With a
+    ``temperature`` above 0 they are drawn, by the ``seed``, where the unit that chooses them has `samples`. ``memory``
+    is the behavior of external memory, the system's own unless it is named; ``calibrate`` is as in `compile`, whose
+    ``image`` may be given instead.
 
     Without a checkpoint, a system takes a ``model`` by its shapes (the largest one where none is named), a ``context``
     in front of the token that is decoded, and ``prompt`` as a number of tokens: ``phases`` have exact cycles, stalls,
@@ -58,14 +60,16 @@ def simulate(
     (``"a:b"``, or the mark of a layer, ``"L3"``, ``"head"``) a part of it.
     """
     theirs: dict[str, Any] = {
-        "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "memory": memory, "calibrate": calibrate,
-        "image": image, "model": model, "context": context, "technology": technology,
+        "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "temperature": temperature, "memory": memory,
+        "calibrate": calibrate, "image": image, "model": model, "context": context, "technology": technology,
     }  # fmt: skip
     if isinstance(design, System) or decoders.is_system(design):
         ours = {"workload": workload, "overrides": overrides, "stall": stall != "none",
-                "seed": seed != 1, "values": not values}  # fmt: skip
+                "values": not values}  # fmt: skip
         refuse(ours, "for a design, not for a system")
-        return _system(design, theirs | {"trace": trace, "window": window}, force, note)  # type: ignore[arg-type]
+        decoding.check_seed(seed, temperature)
+        theirs |= {"trace": trace, "window": window, "seed": seed}
+        return _system(design, theirs, force, note)  # type: ignore[arg-type]
     refuse(theirs, "for a system, not for a design")
     if workload is None:
         raise ParamError("Workload must be given for a design, by a file or a product")
@@ -113,7 +117,7 @@ def _system(file: System | str | Path, given: Mapping[str, Any], force: bool, no
     shapes = given["model"] is not None or given["context"] is not None
     if given["checkpoint"] is None and (shapes or isinstance(given["prompt"], int)):
         refuse(
-            {name: given[name] for name in ("tokens", "calibrate", "image")},
+            {name: given[name] for name in ("tokens", "temperature", "calibrate", "image")},
             "with a checkpoint, not for shapes alone",
         )
         asked = shaped.Asked(
@@ -142,6 +146,8 @@ def _system(file: System | str | Path, given: Mapping[str, Any], force: bool, no
         given["technology"],
         given["trace"],
         force,
+        given["temperature"] or 0.0,
+        given["seed"],
     )
     return decoding.simulate_system(system, checkpoint, text, note)
 

@@ -14,7 +14,7 @@ from blueprint.workloads.tasks import Task
 from simulator.cosim import folder as folders
 from simulator.cosim.report import Checked, Outcome, Report
 from ternforge.decoders import is_system
-from ternforge.decoding import Asked
+from ternforge.decoding import Asked, check_seed
 from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload, refuse
 from ternforge.session import Answer, Note, silent, table
 from toolchain import files
@@ -34,6 +34,7 @@ def verify(
     checkpoint: str | Path | None = None,
     prompt: str | None = None,
     tokens: int | None = None,
+    temperature: float | None = None,
     memory: str | None = None,
     calibrate: str | Path | None = None,
     image: str | Path | None = None,
@@ -51,8 +52,8 @@ def verify(
     golden model or takes other cycles.
     """
     given: dict[str, Any] = {
-        "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "memory": memory, "calibrate": calibrate,
-        "image": image,
+        "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "temperature": temperature, "memory": memory,
+        "calibrate": calibrate, "image": image,
     }  # fmt: skip
     decoded = {name: value for name, value in given.items() if value is not None}
     if isinstance(design, System) or (isinstance(design, (str, Path)) and is_system(design)):
@@ -60,10 +61,11 @@ def verify(
             "overrides": overrides,
             "rtl": rtl,
             "workload": workload,
-            "seed": seed != 1,
             "cases": cases != CASES,
         }
-        return _system(design, theirs, decoded, note)
+        refuse(theirs, "for a design, not for a system")
+        check_seed(seed, temperature)
+        return _system(design, decoded | {"seed": seed}, note)
     refuse(decoded, "for a system, not for a design")
     from generator import export
     from simulator.cosim import check as cosim
@@ -82,13 +84,10 @@ def verify(
     return _answer(chosen, report, seed, rtl)
 
 
-def _system(
-    design: System | str | Path, refused: Mapping[str, Any], decoded: dict[str, Any], note: Note
-) -> Answer:
+def _system(design: System | str | Path, decoded: dict[str, Any], note: Note) -> Answer:
     """A checkpoint on the RTL of a system."""
     from ternforge import proving
 
-    refuse(refused, "for a design, not for a system")
     checkpoint = decoded.pop("checkpoint", None)
     if checkpoint is None or decoded.get("prompt") is None:
         raise ParamError("A system must be given a checkpoint and a prompt to be verified")

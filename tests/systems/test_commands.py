@@ -59,7 +59,46 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         lambda _: simulate("--stall", "random_50"),
         "stall must be given for a design, not for a system",
     ),
-    "a seed": (lambda _: simulate("--seed", 3), "seed must be given for a design, not for a system"),
+    "a seed": (lambda _: simulate("--seed", 3), "seed must be given beside a temperature for a system"),
+    "a seed to verify": (
+        lambda _: ["verify", *simulate()[1:], "--seed", 3],
+        "seed must be given beside a temperature for a system",
+    ),
+    "a temperature that the vector unit does not have": (
+        lambda _: simulate("--temperature", 0.8, "--seed", 3),
+        "The vector unit must draw tokens: samples must be true for temperature 0.8",
+    ),
+    "a temperature to verify that the vector unit does not have": (
+        lambda _: ["verify", *simulate()[1:], "--temperature", 0.8],
+        "The vector unit must draw tokens: samples must be true for temperature 0.8",
+    ),
+    "a temperature that is too high": (
+        lambda _: simulate("--temperature", 200),
+        "Temperature must be 0 or from 0.01 to 100, not 200",
+    ),
+    "a temperature that is too low for the reference": (
+        lambda _: ["model", "generate", MODEL, "--prompt", "And", "--temperature", -1],
+        "Temperature must be 0 or from 0.01 to 100, not -1",
+    ),
+    "a temperature that is no number": (
+        lambda _: simulate("--temperature", "hot"),
+        "Invalid value for '--temperature': it must be a number, not 'hot'",
+    ),
+    "a temperature of shapes": (
+        lambda _: ["simulate", SYSTEM, "--context", 3, "--temperature", 1],
+        "temperature must be given with a checkpoint, not for shapes alone",
+    ),
+    "a temperature of a design": (
+        lambda _: [
+            "simulate",
+            EXAMPLES / "vector" / "design.yaml",
+            "--gemm",
+            "1x2x3",
+            "--temperature",
+            1,
+        ],
+        "temperature must be given for a system, not for a design",
+    ),
     "no values": (
         lambda _: simulate("--no-values"),
         "values (--no-values) must be given for a design, not for a system",

@@ -1,0 +1,118 @@
+"""Tokens that are drawn: golden model, simulator and RTL of a small system, the reference, and what is refused."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import random_systems
+from blueprint.arithmetic import gumbel
+from blueprint.errors import ParamError
+from blueprint.systems import instructions
+from blueprint.systems.address_map import PAGE
+from blueprint.systems.control import Hardware
+from blueprint.systems.instructions import WORD_BYTES
+from blueprint.systems.memory_port import BEHAVIORS
+from checkpoints.reference import Reference
+from compiler import calibration, drawing, image
+from compiler.compile import DECODE, PROMPT, compile_model
+from compiler.image import Image
+from simulator.systems import decoding, proving
+from tests.systems import small
+
+PROMPT_TOKENS, COUNT = [3, 1], 3
+
+
+@functools.cache
+def hardware(samples: bool = True) -> Hardware:
+    return small.hardware(vector=small.vector(samples=samples))
+
+
+@functools.cache
+def compiled(samples: bool = True) -> Image:
+    trained = small.checkpoint()
+    found = compile_model(hardware(samples), trained, calibration.measure(trained, [[1, 2, 3]]))
+    return image.of_compiled(found)
+
+
+def tokens(picture: Image, samples: bool = True, count: int = 6) -> list[int]:
+    port = BEHAVIORS["fixed"]
+    return decoding.decode(hardware(samples), picture, PROMPT_TOKENS, count, port).tokens
+
+
+def drawn(temperature: float, seed: int) -> Image:
+    return drawing.drawn(compiled(), hardware(), temperature, seed)
+
+
+def test_the_image_has_the_temperature_in_its_program_and_nothing_else() -> None:
+    before, after = compiled(), drawn(0.7, 5)
+    changed = [
+        (old, new)
+        for old, new in zip(before.programs[DECODE], after.programs[DECODE], strict=True)
+        if old != new
+    ]
+    assert [(str(old), str(new)) for old, new in changed] == [
+        ("set vector r5 = 0x1", f"set vector r5 = {int(np.float32(1 / 0.7).view(np.uint32)):#x}"),
+        ("set vector r6 = 0x1", "set vector r6 = 0x6"),
+    ]
+    assert after.programs[PROMPT] == before.programs[PROMPT]
+    at = after.pages[DECODE] * PAGE - after.base
+    code = after.data[at : at + WORD_BYTES * len(after.programs[DECODE])].tobytes()
+    assert instructions.disassemble(code) == after.programs[DECODE]
+    assert np.count_nonzero(before.data != after.data) <= 5
+    assert "setp vector r7 = position + 0x1" in map(str, before.programs[DECODE])
+
+
+def test_greedy_tokens_are_those_of_a_unit_that_cannot_draw() -> None:
+    assert tokens(compiled()) == tokens(compiled(False), False) == tokens(drawn(0.0, 3))
+
+
+def test_tokens_follow_from_seed_and_position() -> None:
+    made = [tokens(drawn(5.0, seed)) for seed in range(4)]
+    assert made[0] == tokens(drawn(5.0, 0))
+    assert len(set(map(tuple, made))) == 4
+    assert all(len(set(one)) > 1 for one in made)
+
+
+def test_cold_tokens_are_the_most_likely_ones() -> None:
+    assert tokens(drawn(0.01, 1)) == tokens(compiled())
+
+
+def test_the_reference_draws_by_the_same_noise() -> None:
+    """Its logits are not to the bit those of the system; at a high temperature that decides nothing."""
+    reference = Reference(small.checkpoint())
+    for seed in range(3):
+        assert list(reference.generate(PROMPT_TOKENS, 6, 100.0, seed)) == tokens(drawn(100.0, seed))
+    words = gumbel.random_words(gumbel.key(1, 1), np.arange(40))
+    assert tokens(drawn(100.0, 1), count=1) == [int(gumbel.noise(words).argmax())]
+
+
+@pytest.mark.slow
+def test_drawn_tokens_and_cycles_are_those_of_the_rtl(tmp_path: Path) -> None:
+    picture = drawn(20.0, 7)
+    bench = random_systems.build(hardware(), tmp_path)
+    for name in ("fixed", "random"):
+        port = replace(BEHAVIORS[name], size=1 << 20)
+        decoded = decoding.decode(hardware(), picture, PROMPT_TOKENS, COUNT, port)
+        proof = proving.prove(hardware(), bench, picture, PROMPT_TOKENS, decoded, port)
+        assert proof.findings == []
+        assert proof.tokens == decoded.tokens == tokens(picture, count=COUNT)
+    assert decoded.tokens != tokens(compiled(), count=COUNT)
+
+
+def test_a_unit_that_cannot_draw_is_refused() -> None:
+    what = r"^The vector unit must draw tokens: samples must be true for temperature 0\.8$"
+    with pytest.raises(ParamError, match=what):
+        drawing.drawn(compiled(False), hardware(False), 0.8, 1)
+
+
+@pytest.mark.parametrize("temperature", [-1.0, 0.001, 1000.0, float("inf")])
+def test_a_temperature_that_is_none_is_refused(temperature: float) -> None:
+    with pytest.raises(ParamError, match=r"^Temperature must be 0 or from 0\.01 to 100, not "):
+        drawn(temperature, 1)
+    with pytest.raises(ParamError, match=r"^Temperature must be 0 or from 0\.01 to 100, not "):
+        next(Reference(small.checkpoint()).generate([1], 1, temperature))
