@@ -23,6 +23,7 @@ from compiler.compile import DECODE, PROMPT, compile_model
 from compiler.image import Image
 from simulator.systems import decoding, proving
 from tests.systems import small
+from tests.volume import some
 
 PROMPT_TOKENS, COUNT = [3, 1], 3
 
@@ -39,7 +40,7 @@ def compiled(samples: bool = True) -> Image:
     return image.of_compiled(found)
 
 
-def tokens(picture: Image, samples: bool = True, count: int = 6) -> list[int]:
+def tokens(picture: Image, samples: bool = True, count: int = 4) -> list[int]:
     port = BEHAVIORS["fixed"]
     return decoding.decode(hardware(samples), picture, PROMPT_TOKENS, count, port).tokens
 
@@ -72,9 +73,8 @@ def test_greedy_tokens_are_those_of_a_unit_that_cannot_draw() -> None:
 
 
 def test_tokens_follow_from_seed_and_position() -> None:
-    made = [tokens(drawn(5.0, seed)) for seed in range(4)]
-    assert made[0] == tokens(drawn(5.0, 0))
-    assert len(set(map(tuple, made))) == 4
+    made = [tokens(drawn(50.0, seed)) for seed in (0, 1, 0)]
+    assert made[0] == made[2] != made[1]
     assert all(len(set(one)) > 1 for one in made)
 
 
@@ -85,8 +85,8 @@ def test_cold_tokens_are_the_most_likely_ones() -> None:
 def test_the_reference_draws_by_the_same_noise() -> None:
     """Its logits are not to the bit those of the system; at a high temperature that decides nothing."""
     reference = Reference(small.checkpoint())
-    for seed in range(3):
-        assert list(reference.generate(PROMPT_TOKENS, 6, 100.0, seed)) == tokens(drawn(100.0, seed))
+    assert list(reference.generate(PROMPT_TOKENS, 4, 100.0, 2)) == tokens(drawn(100.0, 2))
+    # The last token of the prompt stands at position 1.
     words = gumbel.random_words(gumbel.key(1, 1), np.arange(40))
     assert tokens(drawn(100.0, 1), count=1) == [int(gumbel.noise(words).argmax())]
 
@@ -95,7 +95,7 @@ def test_the_reference_draws_by_the_same_noise() -> None:
 def test_drawn_tokens_and_cycles_are_those_of_the_rtl(tmp_path: Path) -> None:
     picture = drawn(20.0, 7)
     bench = random_systems.build(hardware(), tmp_path)
-    for name in ("fixed", "random"):
+    for name in ("random", "fixed")[: some(1, of=2)]:
         port = replace(BEHAVIORS[name], size=1 << 20)
         decoded = decoding.decode(hardware(), picture, PROMPT_TOKENS, COUNT, port)
         proof = proving.prove(hardware(), bench, picture, PROMPT_TOKENS, decoded, port)
