@@ -34,8 +34,10 @@ _CYCLES, _TYPICAL_CYCLES = 700, 640
 _ROWS, _RARE = 8, 0.03
 #: Share of random designs without a register inside adders.
 _WHOLE = 0.6
-#: Share of random designs with dot products that can draw a row, of runs of these that do, and of those that draw with
-#: one of the extreme temperatures.
+#: Rows that a run has more where one of them is drawn, if it stays short.
+_MORE_ROWS = 3
+#: Share of random designs with dot products that can draw a row, of all runs of these that do, and of such runs those
+#: with one of the extreme temperatures.
 _DRAW, _DRAWN, _EXTREME = 0.6, 0.7, 0.2
 
 
@@ -85,13 +87,17 @@ def task(p: VectorParameters, random: np.random.Generator) -> Rowwise:
 
 
 def _drawn(p: VectorParameters, task: Rowwise, random: np.random.Generator) -> Rowwise:
-    """The run, which may draw a row where the design can."""
-    if not (p.samples and task.does("dot") and random.random() < _DRAWN):
+    """The run, or one of dot products that draws a row where the design can."""
+    if not p.samples or random.random() >= _DRAWN:
         return task
-    usual = float(np.exp(random.normal(0, 1)))
+    more = replace(task, rows=min(p.rows_max, task.rows + _MORE_ROWS))
+    task = more if p.cycles(more) <= _CYCLES else task
+    before = [name for name in task.operation.split("+") if name not in (COPY, "norm", "quantize", "dot")]
+    usual = float(np.exp(random.normal(2, 2)))
     chosen = float(random.choice(TEMPERATURES)) if random.random() < _EXTREME else usual
     given: dict[str, Any] = {name: int(random.integers(most + 1)) for name, most in DRAWN.items()}
-    return replace(task, temperature=float(np.clip(chosen, *TEMPERATURES)), **given)
+    operation = "+".join([*before, "dot"])
+    return replace(task, operation=operation, temperature=float(np.clip(chosen, *TEMPERATURES)), **given)
 
 
 def operands(p: VectorParameters, task: Rowwise, seed: int) -> Arrays:
@@ -116,6 +122,9 @@ def _operands(p: VectorParameters, task: Rowwise, random: np.random.Generator, r
         found["x"] = x
     if p.takes_operand:
         found["operand"] = _floats(random, fmt, shape, rare)
+    if task.temperature and rare:  # noise decides among rows of few kinds
+        kinds = random.integers(0, max(1, task.rows // 4), task.rows)
+        found = {name: values[kinds] for name, values in found.items()}
     found["gain"] = _floats(random, fmt, (task.length,), rare)
     given = {"operation": p.operation_value(task.operation), **p.drawn_values(task)}
     return found | {name: np.array([value], np.int64) for name, value in given.items()}
