@@ -76,7 +76,7 @@ def _products(system: System) -> Iterator[Fault]:
 
 
 def _cache(system: System) -> Iterator[Fault]:
-    """Attention takes queries, keys and values as they are given: a vector unit has one format of floats, a host any."""
+    """Attention takes queries, keys and values as they are given: a vector unit has one format, a host any."""
     spec, place, giver = system.spec("attention"), system.places["attention"], system.spec("positions")
     if spec is None or spec.integer_width == QUANTIZED:
         return

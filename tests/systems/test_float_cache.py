@@ -14,18 +14,26 @@ from numpy.typing import NDArray
 from benchmarks import random_systems
 from blueprint.errors import ParamError
 from blueprint.record import Integers
+from blueprint.systems import operations
 from blueprint.systems.control import Hardware
-from blueprint.systems.memory_port import BEHAVIORS
+from blueprint.systems.instructions import WORD_BYTES
+from blueprint.systems.memory_port import BEHAVIORS, of_memory
+from blueprint.systems.reader import read_system
 from blueprint.workloads.model import Model
 from checkpoints.reference import Reference
 from checkpoints.ternary import Floats
 from compiler import image
 from compiler.compile import DECODE, Compiled, compile_model, has_steps
+from costmodel.systems import compiled as planning
+from costmodel.systems import estimate as costs
 from simulator.systems import decoding, proving
 from simulator.systems.golden import Golden, Memory
+from tests.costmodel.test_compiled_estimate import ASAP7, simulated
 from tests.systems import small
 from tests.systems.test_compiler import TOKENS, compiled, scores
+from tests.volume import ALL
 
+FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "tiny_fp16.yaml"
 SUMS = ("fixed", "fp32", "same")
 
 
@@ -53,7 +61,9 @@ def test_floats_have_no_steps() -> None:
 
 @pytest.mark.parametrize("acc_format", SUMS)
 def test_a_cache_of_floats_scores_as_the_reference_decoder(acc_format: str) -> None:
-    assert distance(floats(acc_format=acc_format)) < 0.03  # one of integers in front of a product rounds elsewhere
+    assert (
+        distance(floats(acc_format=acc_format)) < 0.03
+    )  # one of integers in front of a product rounds elsewhere
 
 
 @pytest.mark.parametrize("change", [{"sub_norms": False}, {"kv_heads": 4}, {"layers": 1}])
@@ -63,7 +73,10 @@ def test_of_other_shapes_too(change: dict[str, int]) -> None:
 
 
 def test_a_cache_of_bf16_comes_from_a_vector_unit_of_bf16() -> None:
-    units = {"attention": small.attention(format="bf16", acc_format="fp32"), "vector": small.vector(format="bf16")}
+    units = {
+        "attention": small.attention(format="bf16", acc_format="fp32"),
+        "vector": small.vector(format="bf16"),
+    }
     assert distance(compile_model(small.hardware(**units), small.checkpoint(), ())) < 0.03
 
 
@@ -113,7 +126,10 @@ def test_the_cache_holds_the_numbers_of_the_model() -> None:
             region = found.layout[f"{kind} {layer}"]
             there: NDArray[np.float16] = np.frombuffer(left, "<f2", 4 * size, region.base).reshape(4, size)
             wanted = mine[what, layer][..., order] if what == "k" else mine[what, layer]
-            assert np.abs(there[:3] - wanted.reshape(3, size)).max() < (2e-2 if layer else 3e-3) * np.abs(wanted).max()
+            assert (
+                np.abs(there[:3] - wanted.reshape(3, size)).max()
+                < (2e-2 if layer else 5e-3) * np.abs(wanted).max()
+            )
             assert not there[3].any()
 
 
@@ -124,7 +140,11 @@ def test_containers_of_the_cache_and_of_queries_have_two_bytes() -> None:
         field = next(one for one in (*found.hardware.inputs, *found.hardware.outputs) if one.name == name)
         assert field.container == 2
     moved, before = (
-        {purpose.step: size for purpose, size in one.programs[1].notes if purpose.step.endswith("heads") and size}
+        {
+            purpose.step: size
+            for purpose, size in one.programs[1].notes
+            if purpose.step.endswith("heads") and size
+        }
         for one in (found, integers)
     )  # the last transfer of each run is the store
     assert {step: moved[step] / before[step] for step in before} == {"k heads": 2, "v heads": 2, "q heads": 2}
@@ -175,13 +195,30 @@ def test_what_the_hardware_cannot_run_is_refused(what: str) -> None:
         compile_model(build(), small.checkpoint(model), ())
 
 
-@pytest.mark.slow
-def test_rtl_has_the_bytes_and_the_cycles_of_the_simulator(tmp_path: Path) -> None:
-    """Two tokens behind a prompt of two, with a memory of half the bandwidth."""
-    model = dataclasses.replace(small.MODEL, layers=1, vocab=16)
-    found = floats(model)
-    picture, port = image.of_compiled(found), dataclasses.replace(BEHAVIORS["half"], size=1 << 18)
-    decoded = decoding.decode(found.hardware, picture, [3, 7], 2, port)
-    bench = random_systems.build(found.hardware, tmp_path)
-    proof = proving.prove(found.hardware, bench, picture, [3, 7], decoded, port)
-    assert proof.findings == [] and proof.tokens == decoded.tokens and len(proof.tokens) == 2
+def test_an_estimate_has_the_bytes_and_nearly_the_cycles_of_the_simulator() -> None:
+    system = read_system(FILE)
+    plan = planning.plan_of(system, system.largest)
+    trace = simulated(plan, DECODE, of_memory(system.memory, system.clock_mhz or 0), 0)
+    phase = costs.estimate(system, system.largest, ASAP7, 0).phases["decode"]
+    assert phase.time.seconds * (system.clock_mhz or 0) * 1e6 == pytest.approx(trace.cycles, rel=0.005)
+    moved = sum(size for each in decoding.transfers(trace).values() for _, size in each)
+    program = WORD_BYTES * len(plan.program(DECODE).instructions)
+    assert sum(step.operation.traffic for step in phase.time.steps) == moved + program
+    integers = read_system(FILE.parents[1] / "examples" / "tiny_decoder" / "system.yaml")
+    assert operations.cache_bytes(system, system.largest, 7) == 2 * operations.cache_bytes(
+        integers, system.largest, 7
+    )
+
+
+if ALL:  # the units of floats take a minute to build
+
+    @pytest.mark.slow
+    def test_rtl_has_the_bytes_and_the_cycles_of_the_simulator(tmp_path: Path) -> None:
+        """Two tokens behind a prompt of two, with a memory of half the bandwidth."""
+        model = dataclasses.replace(small.MODEL, layers=1, vocab=16)
+        found = floats(model)
+        picture, port = image.of_compiled(found), dataclasses.replace(BEHAVIORS["half"], size=1 << 18)
+        decoded = decoding.decode(found.hardware, picture, [3, 7], 2, port)
+        bench = random_systems.build(found.hardware, tmp_path)
+        proof = proving.prove(found.hardware, bench, picture, [3, 7], decoded, port)
+        assert proof.findings == [] and proof.tokens == decoded.tokens and len(proof.tokens) == 2
