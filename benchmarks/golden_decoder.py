@@ -24,7 +24,7 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.reference import Reference
 from checkpoints.ternary import Floats
 from compiler import calibration
-from compiler.compile import DECODE, Compiled, compile_model
+from compiler.compile import DECODE, Compiled, compile_model, has_steps
 from compiler.contents import Contents
 from simulator.systems.golden import Golden, Memory
 
@@ -91,6 +91,8 @@ def compiled_system(system: Path, checkpoint: Checkpoint, text: Path | None) -> 
     """A checkpoint on a system, calibrated on a text or on the model's own."""
     hardware = control.hardware(read_system(system))
     model, words = checkpoint.decoder.model, checkpoint.vocabulary
+    if not has_steps(hardware):
+        return compile_model(hardware, checkpoint, ())
     if text is None:
         windows = calibration.own_text(checkpoint)
     else:

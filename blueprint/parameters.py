@@ -266,6 +266,11 @@ class Parameters(ABC):
         return 0
 
     @property
+    def float_format(self) -> str:
+        """The number format of rows, or of queries, keys and values; empty where these are integers or not there."""
+        return ""
+
+    @property
     def data_dependent(self) -> bool:
         """True if the cycles of a run depend on operand values."""
         return False

@@ -65,6 +65,11 @@ class Compiled(Plan):
     steps: tuple[Steps, ...]
 
 
+def has_steps(hardware: Hardware) -> bool:
+    """True if attention takes integers, whose steps are measured; floats have none."""
+    return not hardware.units["attention"].float_format
+
+
 def compile_shapes(hardware: Hardware, model: Model) -> Plan:
     """The programs of a model and where they find what, without contents.
 
@@ -75,7 +80,10 @@ def compile_shapes(hardware: Hardware, model: Model) -> Plan:
 
 
 def compile_model(hardware: Hardware, checkpoint: Checkpoint, steps: Sequence[Steps]) -> Compiled:
-    """Compile a model with the steps of its attention. Raises ``ParamError`` for what the hardware cannot run."""
+    """Compile a model with the steps of its attention, which one of floats has none of.
+
+    Raises ``ParamError`` for what the hardware cannot run.
+    """
     model = checkpoint.decoder.model
     _check_model(hardware, model)
     _check_decoder(hardware, checkpoint)
@@ -142,9 +150,14 @@ def _check_numbers(machine: Machine) -> None:
     """Check that integers of 8 bits go from unit to unit, and floats of one format. Raises ``ParamError``."""
     product, attends, rows = machine.product, machine.attends, machine.rows
     cached = () if attends.packed else (attends.key, attends.value)
+    floats = rows.out.field.format
     for field in (product.act, attends.query, *cached):
-        if field.field.format != "int" or field.field.width != 8:
-            kind = f"{field.field.format} of {field.field.width} bits"
+        kind = f"{field.field.format} of {field.field.width} bits"
+        if attends.floats and field is not product.act:
+            if field.field.format != floats:
+                what = f"must be {floats}, as the vector unit gives it, not {kind}"
+                raise ParamError(f"Field {field.name} {what}")
+        elif field.field.format != "int" or field.field.width != 8:
             raise ParamError(
                 f"Field {field.name} must be integers of 8 bits, as the vector unit gives them, not {kind}"
             )

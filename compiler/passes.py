@@ -131,7 +131,8 @@ class Pass:
             "quantized": self._vector(f"{product} in", length),
             "scale": self._vector(f"{product} scale", 1),
         }
-        self._rows(step, f"dequantize{'+norm' * norm}+quantize", 1, length, read, into)
+        chain = ["dequantize"] * (not self.machine.attends.floats) + ["norm"] * norm + ["quantize"]
+        self._rows(step, "+".join(chain), 1, length, read, into)
 
     def _residual(self, layer: int, role: str, chain: str, gain: int, into: Mapping[str, Moved]) -> None:
         """A residual of sums and the stream so far: first what follows from it, then the stream itself."""
@@ -149,7 +150,7 @@ class Pass:
             self._rows("residual", "dequantize+add", 1, hidden, read, {"out": self._next_residual()})
 
     def _heads(self, layer: int, role: str, heads: int, first: int) -> None:
-        """Queries, keys or values as integers, rotated but for values; keys and values go to the cache."""
+        """Queries, keys or values as attention takes them, rotated but for values; keys and values go to the cache."""
         dim, product = self.model.head_dim, "q" if role == "q" else "kv"
         read = self._sums(layer, role, product, heads * dim, first=first, per_row=True)
         if role == "v":
@@ -160,10 +161,15 @@ class Pass:
             span = (region.base, region.end)
             chain, operand = "dequantize+rotate", Moved(region.base, size, heads, size, POSITION, span)
         read = Rowed(read.x, read.weight, read.row, operand, 0, True)
-        self._rows(f"{role} heads", chain, heads, dim, read, {"quantized": self._cached(layer, role)})
+        self._rows(f"{role} heads", chain, heads, dim, read, {self._kind: self._cached(layer, role)})
+
+    @property
+    def _kind(self) -> str:
+        """The results of the vector unit that attention takes."""
+        return "out" if self.machine.attends.floats else "quantized"
 
     def _cached(self, layer: int, role: str) -> Moved:
-        """Where integers of all heads go."""
+        """Where elements of all heads go."""
         if role == "q":
             return self._vector("queries", self.shapes.query)
         region = self.layout[f"{'keys' if role == 'k' else 'values'} {layer}"]
@@ -176,7 +182,9 @@ class Pass:
         """A whole vector; its region says of how many bytes its elements are."""
         region = self.layout[name]
         kind = name.rsplit(" ", 1)[-1]
-        size = {"in": 1, "scale": WORD, "queries": 1}.get(kind, self.machine.rows.out.container)
+        size = {"in": 1, "scale": WORD, "queries": self.machine.attends.query.container}.get(
+            kind, self.machine.rows.out.container
+        )
         return Moved(region.base, elements * size)
 
     def _current_residual(self) -> Moved:
@@ -295,7 +303,8 @@ class Pass:
             (key[2], at) for key, at in self.places.attention.items() if key[:2] == (layer, head)
         ):
             builder.load(f"attention.scale.{name}", Moved(address, WORD, turns))
-        width, cached, row = unit.share * dim, unit.size(dim), unit.size(self.shapes.keys)
+        elements, cached, row = unit.share * dim, unit.size(dim), unit.size(self.shapes.keys)
+        width = elements * unit.query.container
         builder.load(unit.query.name, Moved(self.layout["queries"].base + head * width, width))
         for field, name in ((unit.key, "keys"), (unit.value, "values")):
             region = self.layout[f"{name} {layer}"]
@@ -307,7 +316,7 @@ class Pass:
         registers, keys = unit.set_registers()
         for register, value in registers.items():
             builder.put("attention", register, 1 if register == keys else value, position=register == keys)
-        size = width * unit.result.container
+        size = elements * unit.result.container
         moved = Moved(self.layout["mixed"].base + head * size, size)
         builder.run("attention", {unit.result.name: _words(unit.result, moved)})
         builder.store(unit.result.name, moved)

@@ -123,9 +123,7 @@ def constants(layout: Layout, machine: Machine, contents: Contents | None) -> Pl
     attention: dict[tuple[int, int, str], int] = {}
     one = found.numbers(1.0)
     for layer in range(model.layers):
-        step = (
-            _unit_steps(machine) if contents is None else contents.steps[layer].cached(machine.attends.levels)
-        )
+        step = _steps(machine, contents, layer)
         scale = {role: 1.0 if contents is None else contents.scale(layer, role) for role in _ROLES}
         for role, values in _scales(machine, scale, step).items():
             weights[layer, role] = found.numbers(*values)
@@ -141,8 +139,10 @@ def constants(layout: Layout, machine: Machine, contents: Contents | None) -> Pl
     )
 
 
-def _unit_steps(machine: Machine) -> Steps:
-    """Steps of 1, where nothing says which."""
+def _steps(machine: Machine, contents: Contents | None, layer: int) -> Steps:
+    """Steps of a layer: of 1 for floats, which have none, and where nothing says which."""
+    if contents is not None and not machine.attends.floats:
+        return contents.steps[layer].cached(machine.attends.levels)
     heads = (1.0,) * machine.model.kv_heads
     return Steps(heads, heads, heads, 1.0)
 

@@ -152,7 +152,7 @@ def reserve(layout: Layout, machine: Machine) -> None:
             )
             layout.reserve(f"{name} scale", WORD, "their scale")
         layout.reserve(f"{name} sums", n * sums, f"sums of product {name}")
-    layout.reserve("queries", shapes.query, "rotated queries, integers")
+    layout.reserve("queries", shapes.query * machine.attends.query.container, "rotated queries")
     layout.reserve("mixed", shapes.query * machine.attends.result.container, "results of attention")
     layout.reserve("up", model.ffn * number, "what the gate multiplies")
     layout.reserve("last", model.hidden * number, "what the head scores")

@@ -175,8 +175,13 @@ class Attends:
                 )
 
     @property
+    def floats(self) -> bool:
+        """True if queries, keys, values and results are floats, which have no steps."""
+        return bool(self.spec.float_format)
+
+    @property
     def levels(self) -> float:
-        """The largest magnitude of a key or value in the cache."""
+        """The largest magnitude of a key or value in the cache that are integers."""
         return PACKED_LEVELS if self.packed else LEVELS
 
     def size(self, elements: int) -> int:

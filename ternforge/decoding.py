@@ -22,7 +22,8 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.digest import digest
 from checkpoints.faults import fault
 from compiler import calibration, drawing, image
-from compiler.compile import Compiled, compile_model
+from compiler.calibration import Steps
+from compiler.compile import Compiled, compile_model, has_steps
 from compiler.image import Image
 from simulator.systems import decoding
 from simulator.systems.machine import Span
@@ -59,24 +60,33 @@ def opened(path: str | Path) -> Checkpoint:
 def compiled(
     system: System, checkpoint: Checkpoint, calibrate: str | Path | None, note: Note
 ) -> tuple[Compiled, str]:
-    """A checkpoint on a system, and what its steps were measured on."""
+    """A checkpoint on a system, and what its steps were measured on; nothing where it has none."""
     model = checkpoint.decoder.model
     hardware = control.hardware(system)
     rules.check_model(system, model)
-    if calibrate is None:
-        note(f"measuring steps on {calibration.TOKENS} tokens of the model's own")
-        windows, told = (
-            calibration.own_text(checkpoint, told=paced(note, "drew {} of {} tokens")),
-            "its own text",
-        )
-    else:
-        windows, told = _calibration_text(checkpoint, Path(calibrate)), str(calibrate)
-    steps = calibration.measure(checkpoint, windows)
+    steps, told = _steps(hardware, checkpoint, calibrate, note)
     found = compile_model(hardware, checkpoint, steps)
     if found.layout.end > system.memory.size:
         what = f"size_mib must be at least {-(-found.layout.end >> 20)} for the image of {model.name}"
         raise ParamError(f"{what}, not {system.memory.size_mib}")
     return found, told
+
+
+def _steps(
+    hardware: Hardware, checkpoint: Checkpoint, calibrate: str | Path | None, note: Note
+) -> tuple[Sequence[Steps], str]:
+    """The steps of attention, and what they were measured on."""
+    if not has_steps(hardware):
+        if calibrate is not None:
+            kind = hardware.units["attention"].float_format
+            what = f"attention has steps, and that of {hardware.name} takes {kind}, which has none"
+            raise ParamError(f"calibrate must be given where {what}")
+        return (), ""
+    if calibrate is None:
+        note(f"measuring steps on {calibration.TOKENS} tokens of the model's own")
+        windows = calibration.own_text(checkpoint, told=paced(note, "drew {} of {} tokens"))
+        return calibration.measure(checkpoint, windows), "its own text"
+    return calibration.measure(checkpoint, _calibration_text(checkpoint, Path(calibrate))), str(calibrate)
 
 
 def _calibration_text(checkpoint: Checkpoint, path: Path) -> list[list[int]]:
@@ -165,7 +175,8 @@ def compile_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     ]
     yield from table(rows, ("program", "instructions", "bytes moved", "cycles at position 0"))
     yield f"image of {answer['bytes']:,} bytes, memory of {answer['memory_bytes']:,}; design {answer['design_hash']}"
-    yield f"steps of keys, values and queries measured on {answer['calibrated_on']}"
+    if answer["calibrated_on"]:
+        yield f"steps of keys, values and queries measured on {answer['calibrated_on']}"
 
 
 # Simulate -------------------------------------------------------------------------------------------------------------

@@ -65,13 +65,27 @@ def _products(system: System) -> Iterator[Fault]:
         if spec is not None and spec.task is Gemm and spec.largest_weight < least:
             largest = f"the largest weight of {place} is {spec.largest_weight}"
             yield Fault(("units", place), f"{work} must run on a unit of {what} weights, and {largest}")
-    for work in ("product", "prefill", "head", "attention"):
+    for work in ("product", "prefill", "head"):
         spec, place = system.spec(work), system.places[work]
         exact = work == "head" and (system.head.stage == EXACT or getattr(spec, "task", None) is not Gemm)
         if spec is not None and spec.integer_width != QUANTIZED and not exact:
             kind = f"integers of {spec.integer_width} bits" if spec.integer_width else "floats"
             what = f"{work} must run on a unit of INT{QUANTIZED} activations, as norms give them"
             yield Fault(("units", place), f"{what}, and {place} takes {kind}")
+    yield from _cache(system)
+
+
+def _cache(system: System) -> Iterator[Fault]:
+    """Attention takes queries, keys and values as they are given: a vector unit has one format, a host any."""
+    spec, place, giver = system.spec("attention"), system.places["attention"], system.spec("positions")
+    if spec is None or spec.integer_width == QUANTIZED:
+        return
+    given = spec.float_format if giver is None else giver.float_format
+    if not given or spec.float_format != given:
+        kind = spec.float_format or f"integers of {spec.integer_width} bits"
+        floats = "floats" if giver is None else f"{given} as {system.places['positions']} gives it"
+        what = f"attention must run on a unit of INT{QUANTIZED} or of {floats}"
+        yield Fault(("units", place), f"{what}, and {place} takes {kind}")
 
 
 def _head(system: System) -> Iterator[Fault]:

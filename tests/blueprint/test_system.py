@@ -130,9 +130,9 @@ REFUSED = {
         "integers of 7 bits",
     ),
     "floats": (
-        ("      mask: causal\n", "      mask: causal\n      format: fp16\n      acc_format: fixed\n"),
-        "17:3: units.attention: attention must run on a unit of INT8 activations, as norms give them, and attention "
-        "takes floats",
+        ("act_width: 8", "act_width: 16\n      activation: fp16\n      reduction: adder_tree"),
+        "7:3: units.matrix: product must run on a unit of INT8 activations, as norms give them, and matrix takes "
+        "floats",
     ),
     "too deep": (("  layers: 4\n", "  layers: 1001\n"), "44:3: model.layers: layers must be at most 1000, not 1001"),
     "family": (
@@ -346,6 +346,18 @@ def test_what_families_say_about_weights_and_cache() -> None:
     ]
     assert edge.spec("positions") is edge.units["vector"].spec
     assert read_system(HOSTED_2B4T).spec("positions") is None
+
+
+def test_a_host_gives_attention_the_floats_that_it_takes(tmp_path: Path) -> None:
+    formats = "      mask: causal\n      format: bf16\n      acc_format: fixed\n"
+    wide, plain = read_system(edited(tmp_path, ("      mask: causal\n", formats))), read_system(HOSTED)
+    assert operations.cache_bytes(wide, wide.largest, 3) == 2 * operations.cache_bytes(
+        plain, plain.largest, 3
+    )
+    read = [
+        sum(op.cache_read for op in operations.decode(system, system.largest, 9)) for system in (wide, plain)
+    ]
+    assert read == [read[0], read[0] // 2]
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -105,6 +105,10 @@ REFUSED = {
         "units.vector.runs[0]: runs must be of elements, head, sampling, what such a vector unit can run, not "
         "'positions'",
     ),
+    "floats of another format": (
+        (("      mask: causal\n", "      mask: causal\n      format: bf16\n      acc_format: fixed\n"),),
+        "units.attention: attention must run on a unit of INT8 or of fp16 as vector gives it, and attention takes bf16",
+    ),
     "few rows": (
         (("rows_max: 1024", "rows_max: 1023"),),
         "units.vector.parameters.rows_max: unit vector must run head: Rowwise rows must be at most rows_max 1023, "

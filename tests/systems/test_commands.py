@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from ternforge import cli
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SYSTEM, MODEL = EXAMPLES / "tiny_decoder" / "system.yaml", EXAMPLES / "tiny_lm" / "tiny_kjv"
+#: The same with attention in floats.
+FLOATS = EXAMPLES.parent / "benchmarks" / "tiny_fp16.yaml"
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -168,11 +171,28 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         lambda tmp: simulate("--image", tmp),
         "{tmp}/image.json:1:1: file must exist, and there is none; compile writes it",
     ),
+    "a calibration of floats": (
+        lambda tmp: [*simulate(system=FLOATS), "--calibrate", written(tmp / "text.txt", "And")],
+        "calibrate must be given where attention has steps, and that of tiny_fp16 takes fp16, which has none",
+    ),
     "an empty calibration": (
         lambda tmp: [*simulate(), "--calibrate", written(tmp / "empty.txt", "")],
         "{tmp}/empty.txt:1:1: file must have text to measure steps on, and is empty",
     ),
 }
+
+
+def test_floats_are_compiled_without_a_calibration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "image"
+    assert cli.run([str(one) for one in ("compile", FLOATS, "--checkpoint", MODEL, "--out", out)]) == 0
+    captured = capsys.readouterr()
+    assert "steps" not in captured.out + captured.err
+    said = json.loads((out / "image.json").read_text())
+    assert (said["steps"], said["calibrated_on"], said["hardware"]) == ([], "", "tiny_fp16")
+    sizes = {region["name"]: region["size"] for region in said["regions"]}
+    assert sizes["keys 0"] == sizes["values 3"] == 256 * 4 * 32 * 2
 
 
 def linked(path: Path) -> Path:

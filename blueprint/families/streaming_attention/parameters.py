@@ -278,6 +278,10 @@ class StreamingAttentionParameters(Spec):
         return self.element_width
 
     @property
+    def float_format(self) -> str:
+        return "" if self.format == "int8" else self.format
+
+    @property
     def key_width(self) -> Number:
         """Bits of the index of a key among those scored in a row."""
         return clog2(self.row_max)

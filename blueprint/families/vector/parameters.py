@@ -233,6 +233,10 @@ class VectorParameters(Spec):
         return self.activation if self.gates else ""
 
     @property
+    def float_format(self) -> str:
+        return self.format
+
+    @property
     def rotated(self) -> Number:
         """1 where a second operand can rotate pairs."""
         return flag(self.rotates)
