@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -27,8 +27,9 @@ from blueprint.errors import ParamError
 from blueprint.spec import Spec
 from blueprint.systems import control, staging
 from blueprint.systems.control import Hardware
-from blueprint.systems.description import Buffers
+from blueprint.systems.description import INTEGERS, Buffers
 from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
+from blueprint.systems.staging import EMBEDDING, PACKED
 from blueprint.unit import flip_flops
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Attention, Gemm, Rowwise
@@ -40,10 +41,21 @@ from toolchain import files
 #: Systems of a whole run.
 SYSTEMS = 24
 #: Flip-flops of a unit that is small; systems that are drawn for one of small units, and designs for one of these.
-LARGEST, DRAWS, DESIGNS = 5000, 500, 40
+LARGEST, DRAWS, DESIGNS = 6500, 500, 40
+#: Bits of memory ports.
+WIDTHS = (32, 64, 128)
 #: Bytes of the memory.
 SIZE = 1 << 20
 _OUT = Path(__file__).resolve().parents[1] / "docs" / "random_systems.yaml"
+
+
+class Turn(NamedTuple):
+    """What systems have in turns: family of products, bits of cache, embedding and memory port; 24 have every four."""
+
+    product: str
+    cache: int
+    embedding: int
+    width: int
 
 
 @dataclass(frozen=True)
@@ -79,36 +91,46 @@ def families(task: type) -> list[str]:
 def drawn(number: int) -> Case:
     """The system of a number; families of products take turns."""
     random = np.random.default_rng([14, number])
-    products = families(Gemm)
     for _ in range(DRAWS):
         try:
-            return _case(number, products[number % len(products)], random)
+            return _case(number, turn(number), random)
         except ParamError:
             continue
     raise RuntimeError(f"a system must be drawn in {DRAWS} attempts, and number {number} was not")
 
 
-def _case(number: int, product: str, random: np.random.Generator) -> Case:
+def turn(number: int) -> Turn:
+    """What the system of a number has for sure."""
+    found: list[Any] = []
+    for choices in (families(Gemm), (8, PACKED), (EMBEDDING, INTEGERS), WIDTHS):
+        number, place = divmod(number, len(choices))
+        found.append(choices[place % len(choices)])
+    return Turn(*found)
+
+
+def _case(number: int, turn: Turn, random: np.random.Generator) -> Case:
     def pick(*choices: int) -> int:
         return int(random.choice(choices))
 
-    width, lanes, dim = pick(32, 64, 128), pick(2, 4), pick(4, 8, 16)
+    # A wider port gives a row of the head in fewer cycles, and the vector unit has to keep up.
+    width, wider = turn.width, turn.width // WIDTHS[0]
+    lanes, dim = pick(*((4, 8) if wider == 4 else (2, 4))), pick(4, 8, 16)
     share, kv_heads, context = pick(1, 2, 3), pick(1, 2, 3), pick(4, 7, 12)
     model = Model(
-        name=f"random_{number}", title="random", source="memory", hidden=pick(12, 16, 24, 32), ffn=pick(16, 24, 48),
+        name=f"random_{number}", title="random", source="memory", hidden=pick(12, 16, 24, 32) * wider, ffn=pick(16, 24, 48),
         layers=pick(1, 2, 3), heads=share * kv_heads, kv_heads=kv_heads, head_dim=dim, vocab=pick(9, 24, 40),
         context=context, activation=str(random.choice(["relu2", "silu"])), sub_norms=bool(pick(0, 1)),
-        tied_embeddings=bool(pick(0, 1)),
+        tied_embeddings=bool(pick(0, 1)), gated=bool(pick(0, 1, 1)),
     )  # fmt: skip
     query = model.heads * dim
-    matrix = _unit("matrix", product, random, width, {
+    matrix = _unit("matrix", turn.product, random, width, {
         "act_width": 8, "activation": "int", "weight_width": 2, "sparsity": "dense", "token_lanes": 1, "n_tile": 0,
         "act_buffer": False, "exact": False, "adder_stages": 0, "result_format": "same", "acc_format": "same",
         "k_max": max(query, model.ffn, model.hidden), "n_max": max(query, 2 * kv_heads * dim, 2 * model.ffn),
     })  # fmt: skip
     attention = _unit("attention", families(Attention)[0], random, width, {
         "format": "int8", "acc_format": "integer", "dim": dim, "parallel": 1, "head_group": pick(1, share),
-        "keys_max": context, "heads_max": model.heads, "kv_width": 8, "candidates": 0,
+        "keys_max": context, "heads_max": model.heads, "kv_width": turn.cache, "candidates": 0,
         "mask": str(random.choice(["causal", "none"])),
     })  # fmt: skip
     vector = _unit("vector", families(Rowwise)[0], random, width, {
@@ -119,6 +141,7 @@ def _case(number: int, product: str, random: np.random.Generator) -> Case:
     hardware = control.built(
         f"random{number}", {"matrix": matrix, "attention": attention, "vector": vector}, width=width,
         burst=pick(2, 8, 16), latency=pick(4, 20), buffers=Buffers(pick(512, 1024, 4096), pick(512, 1024), 65536),
+        embedding=turn.embedding,
     )  # fmt: skip
     epsilon = float(getattr(vector, "epsilon"))  # noqa: B009
     trained = checkpoint(model, number, epsilon=epsilon, scale=float(random.uniform(0.02, 0.3)))
@@ -194,7 +217,7 @@ def described(case: Case) -> dict[str, Any]:
     model, hardware = case.found.checkpoint.decoder.model, case.hardware
     names = (
         "hidden", "ffn", "layers", "heads", "kv_heads", "head_dim", "vocab", "context", "activation", "sub_norms",
-        "tied_embeddings",
+        "tied_embeddings", "gated",
     )  # fmt: skip
     units = {
         name: {"family": spec.family, **{key: _plain(value) for key, value in spec.parameters.items()}}
@@ -206,6 +229,7 @@ def described(case: Case) -> dict[str, Any]:
         "units": units,
         "buffers": dataclasses.asdict(hardware.buffers),
         "port": {"width": hardware.width, "burst": hardware.load.burst_words},
+        "embedding_width": hardware.embedding,
         "memory": dataclasses.asdict(case.memory) | {"poisoned": list(case.memory.poisoned)},
         "prompt": case.prompt,
     }
