@@ -3,15 +3,18 @@
 ``python -m benchmarks.random_systems [--systems N] [--first N] [--engine cxxrtl|verilator] [--out FILE] [--again]``:
 each system runs its prompt under the four behaviors of memory and a fifth that is drawn; tokens, every stored byte, and
 begin and end of every instruction must be those of the simulator. The file gets a record for each system as it is done;
-systems that are in it already, with the same design, are left out.
+systems that are in it already, with the same design, are left out. ``--page`` runs nothing: it writes the table of
+``docs/systems_hardware.md`` from the file.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -21,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
+from benchmarks import systems as pages
 from benchmarks.random_models import checkpoint
 from blueprint import registry
 from blueprint.errors import ParamError
@@ -46,7 +50,26 @@ LARGEST, DRAWS, DESIGNS = 6500, 500, 40
 WIDTHS = (32, 64, 128)
 #: Bytes of the memory.
 SIZE = 1 << 20
-_OUT = Path(__file__).resolve().parents[1] / "docs" / "random_systems.yaml"
+_DOCS = Path(__file__).resolve().parents[1] / "docs"
+RECORD, PAGE = _DOCS / "random_systems.yaml", _DOCS / "systems_hardware.md"
+_MARK = re.compile(r"(<!-- random systems -->\n).*?(\n<!-- /random systems -->)", re.DOTALL)
+#: What systems of a record differ in, by the keys that lead to it.
+VARIED: Mapping[str, tuple[str, ...]] = {
+    "matrix unit": ("units", "matrix", "family"),
+    "bits of the cache": ("units", "attention", "kv_width"),
+    "query heads that take a key beat": ("units", "attention", "head_group"),
+    "format of the vector unit": ("units", "vector", "format"),
+    "its lanes": ("units", "vector", "lanes"),
+    "registers inside its adders": ("units", "vector", "adder_stages"),
+    "bits of the embedding": ("embedding_width",),
+    "bits of the memory port": ("port", "width"),
+    "words of a burst": ("port", "burst"),
+    "layers": ("model", "layers"),
+    "activation": ("model", "activation"),
+    "gate": ("model", "gated"),
+    "sub-norms": ("model", "sub_norms"),
+    "tied embedding": ("model", "tied_embeddings"),
+}
 
 
 class Turn(NamedTuple):
@@ -104,7 +127,7 @@ def turn(number: int) -> Turn:
     found: list[Any] = []
     for choices in (families(Gemm), (8, PACKED), (EMBEDDING, INTEGERS), WIDTHS):
         number, place = divmod(number, len(choices))
-        found.append(choices[place % len(choices)])
+        found.append(choices[place])
     return Turn(*found)
 
 
@@ -117,9 +140,10 @@ def _case(number: int, turn: Turn, random: np.random.Generator) -> Case:
     lanes, dim = pick(*((4, 8) if wider == 4 else (2, 4))), pick(4, 8, 16)
     share, kv_heads, context = pick(1, 2, 3), pick(1, 2, 3), pick(4, 7, 12)
     model = Model(
-        name=f"random_{number}", title="random", source="memory", hidden=pick(12, 16, 24, 32) * wider, ffn=pick(16, 24, 48),
-        layers=pick(1, 2, 3), heads=share * kv_heads, kv_heads=kv_heads, head_dim=dim, vocab=pick(9, 24, 40),
-        context=context, activation=str(random.choice(["relu2", "silu"])), sub_norms=bool(pick(0, 1)),
+        name=f"random_{number}", title="random", source="memory", hidden=pick(12, 16, 24, 32) * wider,
+        ffn=pick(16, 24, 48), layers=pick(1, 2, 3), heads=share * kv_heads, kv_heads=kv_heads, head_dim=dim,
+        vocab=pick(9, 24, 40), context=context, activation=str(random.choice(["relu2", "silu"])),
+        sub_norms=bool(pick(0, 1)),
         tied_embeddings=bool(pick(0, 1)), gated=bool(pick(0, 1, 1)),
     )  # fmt: skip
     query = model.heads * dim
@@ -273,15 +297,49 @@ def write(path: Path, engine: str, found: Mapping[int, Any]) -> None:
     draft.replace(path)
 
 
+def table(content: Mapping[str, Any]) -> str:
+    """How many systems of a record have what, and what all runs add up to."""
+    systems = content["systems"].values()
+    lines = [["of the systems", "so many have"]]
+    for what, keys in VARIED.items():
+        found = Counter(at(one, keys) for one in systems)
+        lines.append([what, ", ".join(f"{_word(value)}: {count}" for value, count in sorted(found.items()))])
+    differ = f"{content['differ']} differ" if content["differ"] else "all equal"
+    ran = f"{content['runs']} runs, {content['instructions']:,} instructions, {content['cycles']:,} cycles"
+    return pages.table([*lines, ["all", f"{content['count']} systems, {ran}: {differ}"]])
+
+
+def at(one: Any, keys: Sequence[str]) -> Any:
+    """What stands in a record behind some keys."""
+    for key in keys:
+        one = one[key]
+    return one
+
+
+def _word(value: Any) -> str:
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+
+
+def page(text: str, content: Mapping[str, Any]) -> str:
+    """The page with its table written again."""
+    (found,) = _MARK.finditer(text)
+    return text[: found.end(1)] + table(content) + text[found.start(2) :]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run systems; 1 where anything differs."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else "")
     parser.add_argument("--systems", type=int, default=SYSTEMS)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--engine", choices=("cxxrtl", "verilator"), default="cxxrtl")
-    parser.add_argument("--out", type=Path, default=_OUT)
+    parser.add_argument("--out", type=Path, default=RECORD)
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--page", action="store_true")
     asked = parser.parse_args(arguments)
+    if asked.page:
+        content = yaml.safe_load(asked.out.read_text(encoding="utf-8"))
+        PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), content), encoding="utf-8")
+        return 0
     found = {} if asked.again else kept(asked.out)
     began, done = time.monotonic(), 0
     for number in range(asked.first, asked.first + asked.systems):
