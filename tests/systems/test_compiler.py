@@ -71,7 +71,13 @@ def test_all_units_of_products_give_the_same_bits() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"sub_norms": False}, {"tied_embeddings": False}, {"layers": 1}, {"kv_heads": 4}, {"gated": False}],
+    [
+        {"sub_norms": False},
+        {"tied_embeddings": False},
+        {"layers": 1},
+        {"kv_heads": 4},
+        {"gated": False, "sub_norms": False},
+    ],
 )
 def test_other_shapes_of_models(change: dict[str, object]) -> None:
     model = dataclasses.replace(small.MODEL, **change)  # type: ignore[arg-type]
