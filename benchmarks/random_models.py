@@ -19,6 +19,8 @@ def checkpoint(model: Model, seed: int, *, epsilon: float = 1e-5, scale: float =
         "q": (query, model.hidden), "k": (keys, model.hidden), "v": (keys, model.hidden), "o": (model.hidden, query),
         "gate": (model.ffn, model.hidden), "up": (model.ffn, model.hidden), "down": (model.hidden, model.ffn),
     }  # fmt: skip
+    if not model.gated:
+        del shapes["gate"]
     matrices: dict[Place, Ternary] = {}
     dense: dict[Place, Floats] = {}
     for layer in range(model.layers):

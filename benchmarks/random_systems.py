@@ -3,32 +3,37 @@
 ``python -m benchmarks.random_systems [--systems N] [--first N] [--engine cxxrtl|verilator] [--out FILE] [--again]``:
 each system runs its prompt under the four behaviors of memory and a fifth that is drawn; tokens, every stored byte, and
 begin and end of every instruction must be those of the simulator. The file gets a record for each system as it is done;
-systems that are in it already, with the same design, are left out.
+systems that are in it already, with the same design, are left out. ``--page`` runs nothing: it writes the table of
+``docs/systems_hardware.md`` from the file.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
 
+from benchmarks import systems as pages
 from benchmarks.random_models import checkpoint
 from blueprint import registry
 from blueprint.errors import ParamError
 from blueprint.spec import Spec
 from blueprint.systems import control, staging
 from blueprint.systems.control import Hardware
-from blueprint.systems.description import Buffers
+from blueprint.systems.description import INTEGERS, Buffers
 from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
+from blueprint.systems.staging import EMBEDDING, PACKED
 from blueprint.unit import flip_flops
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Attention, Gemm, Rowwise
@@ -40,10 +45,40 @@ from toolchain import files
 #: Systems of a whole run.
 SYSTEMS = 24
 #: Flip-flops of a unit that is small; systems that are drawn for one of small units, and designs for one of these.
-LARGEST, DRAWS, DESIGNS = 5000, 500, 40
+LARGEST, DRAWS, DESIGNS = 6500, 500, 40
+#: Bits of memory ports.
+WIDTHS = (32, 64, 128)
 #: Bytes of the memory.
 SIZE = 1 << 20
-_OUT = Path(__file__).resolve().parents[1] / "docs" / "random_systems.yaml"
+_DOCS = Path(__file__).resolve().parents[1] / "docs"
+RECORD, PAGE = _DOCS / "random_systems.yaml", _DOCS / "systems_hardware.md"
+_MARK = re.compile(r"(<!-- random systems -->\n).*?(\n<!-- /random systems -->)", re.DOTALL)
+#: What systems of a record differ in, by the keys that lead to it.
+VARIED: Mapping[str, tuple[str, ...]] = {
+    "matrix unit": ("units", "matrix", "family"),
+    "bits of the cache": ("units", "attention", "kv_width"),
+    "query heads that take a key beat": ("units", "attention", "head_group"),
+    "format of the vector unit": ("units", "vector", "format"),
+    "its lanes": ("units", "vector", "lanes"),
+    "registers inside its adders": ("units", "vector", "adder_stages"),
+    "bits of the embedding": ("embedding_width",),
+    "bits of the memory port": ("port", "width"),
+    "words of a burst": ("port", "burst"),
+    "layers": ("model", "layers"),
+    "activation": ("model", "activation"),
+    "gate": ("model", "gated"),
+    "sub-norms": ("model", "sub_norms"),
+    "tied embedding": ("model", "tied_embeddings"),
+}
+
+
+class Turn(NamedTuple):
+    """What systems have in turns: family of products, bits of cache, embedding and memory port; 24 have every four."""
+
+    product: str
+    cache: int
+    embedding: int
+    width: int
 
 
 @dataclass(frozen=True)
@@ -79,36 +114,47 @@ def families(task: type) -> list[str]:
 def drawn(number: int) -> Case:
     """The system of a number; families of products take turns."""
     random = np.random.default_rng([14, number])
-    products = families(Gemm)
     for _ in range(DRAWS):
         try:
-            return _case(number, products[number % len(products)], random)
+            return _case(number, turn(number), random)
         except ParamError:
             continue
     raise RuntimeError(f"a system must be drawn in {DRAWS} attempts, and number {number} was not")
 
 
-def _case(number: int, product: str, random: np.random.Generator) -> Case:
+def turn(number: int) -> Turn:
+    """What the system of a number has for sure."""
+    found: list[Any] = []
+    for choices in (families(Gemm), (8, PACKED), (EMBEDDING, INTEGERS), WIDTHS):
+        number, place = divmod(number, len(choices))
+        found.append(choices[place])
+    return Turn(*found)
+
+
+def _case(number: int, turn: Turn, random: np.random.Generator) -> Case:
     def pick(*choices: int) -> int:
         return int(random.choice(choices))
 
-    width, lanes, dim = pick(32, 64, 128), pick(2, 4), pick(4, 8, 16)
+    # A wider port gives a row of the head in fewer cycles, and the vector unit has to keep up.
+    width, wider = turn.width, turn.width // WIDTHS[0]
+    lanes, dim = pick(*((4, 8) if wider == 4 else (2, 4))), pick(4, 8, 16)
     share, kv_heads, context = pick(1, 2, 3), pick(1, 2, 3), pick(4, 7, 12)
     model = Model(
-        name=f"random_{number}", title="random", source="memory", hidden=pick(12, 16, 24, 32), ffn=pick(16, 24, 48),
-        layers=pick(1, 2, 3), heads=share * kv_heads, kv_heads=kv_heads, head_dim=dim, vocab=pick(9, 24, 40),
-        context=context, activation=str(random.choice(["relu2", "silu"])), sub_norms=bool(pick(0, 1)),
-        tied_embeddings=bool(pick(0, 1)),
+        name=f"random_{number}", title="random", source="memory", hidden=pick(12, 16, 24, 32) * wider,
+        ffn=pick(16, 24, 48), layers=pick(1, 2, 3), heads=share * kv_heads, kv_heads=kv_heads, head_dim=dim,
+        vocab=pick(9, 24, 40), context=context, activation=str(random.choice(["relu2", "silu"])),
+        sub_norms=bool(pick(0, 1)),
+        tied_embeddings=bool(pick(0, 1)), gated=bool(pick(0, 1, 1)),
     )  # fmt: skip
     query = model.heads * dim
-    matrix = _unit("matrix", product, random, width, {
+    matrix = _unit("matrix", turn.product, random, width, {
         "act_width": 8, "activation": "int", "weight_width": 2, "sparsity": "dense", "token_lanes": 1, "n_tile": 0,
         "act_buffer": False, "exact": False, "adder_stages": 0, "result_format": "same", "acc_format": "same",
         "k_max": max(query, model.ffn, model.hidden), "n_max": max(query, 2 * kv_heads * dim, 2 * model.ffn),
     })  # fmt: skip
     attention = _unit("attention", families(Attention)[0], random, width, {
         "format": "int8", "acc_format": "integer", "dim": dim, "parallel": 1, "head_group": pick(1, share),
-        "keys_max": context, "heads_max": model.heads, "kv_width": 8, "candidates": 0,
+        "keys_max": context, "heads_max": model.heads, "kv_width": turn.cache, "candidates": 0,
         "mask": str(random.choice(["causal", "none"])),
     })  # fmt: skip
     vector = _unit("vector", families(Rowwise)[0], random, width, {
@@ -120,6 +166,7 @@ def _case(number: int, product: str, random: np.random.Generator) -> Case:
     hardware = control.built(
         f"random{number}", {"matrix": matrix, "attention": attention, "vector": vector}, width=width,
         burst=pick(2, 8, 16), latency=pick(4, 20), buffers=Buffers(pick(512, 1024, 4096), pick(512, 1024), 65536),
+        embedding=turn.embedding,
     )  # fmt: skip
     epsilon = float(getattr(vector, "epsilon"))  # noqa: B009
     trained = checkpoint(model, number, epsilon=epsilon, scale=float(random.uniform(0.02, 0.3)))
@@ -195,7 +242,7 @@ def described(case: Case) -> dict[str, Any]:
     model, hardware = case.found.checkpoint.decoder.model, case.hardware
     names = (
         "hidden", "ffn", "layers", "heads", "kv_heads", "head_dim", "vocab", "context", "activation", "sub_norms",
-        "tied_embeddings",
+        "tied_embeddings", "gated",
     )  # fmt: skip
     units = {
         name: {"family": spec.family, **{key: _plain(value) for key, value in spec.parameters.items()}}
@@ -207,6 +254,7 @@ def described(case: Case) -> dict[str, Any]:
         "units": units,
         "buffers": dataclasses.asdict(hardware.buffers),
         "port": {"width": hardware.width, "burst": hardware.load.burst_words},
+        "embedding_width": hardware.embedding,
         "memory": dataclasses.asdict(case.memory) | {"poisoned": list(case.memory.poisoned)},
         "prompt": case.prompt,
     }
@@ -250,15 +298,49 @@ def write(path: Path, engine: str, found: Mapping[int, Any]) -> None:
     draft.replace(path)
 
 
+def table(content: Mapping[str, Any]) -> str:
+    """How many systems of a record have what, and what all runs add up to."""
+    systems = content["systems"].values()
+    lines = [["of the systems", "so many have"]]
+    for what, keys in VARIED.items():
+        found = Counter(at(one, keys) for one in systems)
+        lines.append([what, ", ".join(f"{_word(value)}: {count}" for value, count in sorted(found.items()))])
+    differ = f"{content['differ']} differ" if content["differ"] else "all equal"
+    ran = f"{content['runs']} runs, {content['instructions']:,} instructions, {content['cycles']:,} cycles"
+    return pages.table([*lines, ["all", f"{content['count']} systems, {ran}: {differ}"]])
+
+
+def at(one: Any, keys: Sequence[str]) -> Any:
+    """What stands in a record behind some keys."""
+    for key in keys:
+        one = one[key]
+    return one
+
+
+def _word(value: Any) -> str:
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+
+
+def page(text: str, content: Mapping[str, Any]) -> str:
+    """The page with its table written again."""
+    (found,) = _MARK.finditer(text)
+    return text[: found.end(1)] + table(content) + text[found.start(2) :]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run systems; 1 where anything differs."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else "")
     parser.add_argument("--systems", type=int, default=SYSTEMS)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--engine", choices=("cxxrtl", "verilator"), default="cxxrtl")
-    parser.add_argument("--out", type=Path, default=_OUT)
+    parser.add_argument("--out", type=Path, default=RECORD)
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--page", action="store_true")
     asked = parser.parse_args(arguments)
+    if asked.page:
+        content = yaml.safe_load(asked.out.read_text(encoding="utf-8"))
+        PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), content), encoding="utf-8")
+        return 0
     found = {} if asked.again else kept(asked.out)
     began, done = time.monotonic(), 0
     for number in range(asked.first, asked.first + asked.systems):

@@ -147,8 +147,8 @@ class Reference:
 
     def _feed_forward(self, layer: int, state: Floats) -> Floats:
         x = self._norm(layer, "ffn_norm", state)
-        gate, up = (self._matrices[layer, role](x) for role in ("gate", "up"))
-        mixed = ACTIVATIONS[self.decoder.model.activation](gate) * up
+        up, function = self._matrices[layer, "up"](x), ACTIVATIONS[self.decoder.model.activation]
+        mixed = function(self._matrices[layer, "gate"](x)) * up if self.decoder.model.gated else function(up)
         if self.decoder.model.sub_norms:
             mixed = self._norm(layer, "ffn_sub_norm", mixed)
         return self._matrices[layer, "down"](mixed)

@@ -9,7 +9,7 @@ does it signals and the one that needs it waits. So every program runs to its en
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -23,6 +23,7 @@ from blueprint.systems.instructions import (
     MOVED,
     NARROW_BIT,
     REPEAT,
+    TOKENS_MOST,
     UNITS,
     Instruction,
 )
@@ -51,6 +52,7 @@ class _Draft:
     signal: set[str] = field(default_factory=set)
     purpose: Purpose = _END
     bytes: int = 0
+    place: int = 0
 
     def settled(self) -> Instruction:
         """The instruction, units in their order."""
@@ -151,6 +153,7 @@ class Builder:
         self._starts: dict[str, list[_Draft]] = {unit: [] for unit in UNITS}
         self._knows: dict[str, dict[str, int]] = {unit: dict.fromkeys(UNITS, -1) for unit in UNITS}
         self._ends: dict[str, list[dict[str, int]]] = {unit: [] for unit in UNITS}
+        self._taken: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._registers: dict[tuple[str, int], tuple[str, int]] = {}
         self._full: dict[str, deque[_Held]] = {name: deque() for name in (*self.inputs, *self.outputs)}
         self._memory = _Memory()
@@ -170,7 +173,7 @@ class Builder:
         """Write a register of a unit, unless it has that value; with ``position`` what it is at position 0."""
         wanted = ("setp" if position else "set", value)
         if position or self._registers.get((unit, register)) != wanted:
-            self._drafts.append(_Draft(wanted[0], unit, register, value, purpose=self.purpose))
+            self._append(_Draft(wanted[0], unit, register, value, purpose=self.purpose))
             self._registers[unit, register] = wanted
 
     def _start(self, unit: str, needs: list[Done], size: int = 0) -> int:
@@ -179,15 +182,34 @@ class Builder:
         known = self._knows[unit]
         for other, number in sorted(needs, key=lambda need: -need[1]):
             if other != unit and number > known[other]:
-                self._starts[other][number].signal.add(unit)
                 draft.wait.add(other)
-                for third, told in self._ends[other][number].items():
+                for third, told in self._ends[other][self._tell(unit, other, number)].items():
                     known[third] = max(known[third], told)
         number = len(self._starts[unit])
         self._ends[unit].append({**known, unit: number})
         self._starts[unit].append(draft)
-        self._drafts.append(draft)
+        self._append(draft)
+        for other in draft.wait:
+            self._taken[other, unit].append(draft.place)
         return number
+
+    def _tell(self, unit: str, other: str, number: int) -> int:
+        """Have another unit give a token once its start ``number`` is done; returns the start behind which it does.
+
+        Where that many tokens of the pair would be under way in the order of the program that their counter is full,
+        the other unit gives it behind all that it was told so far. So the order of the program can always be
+        followed, and no two units wait for each other.
+        """
+        begun, taken = self._starts[other], self._taken[other, unit]
+        if len(taken) - bisect_right(taken, begun[number].place) < TOKENS_MOST:
+            begun[number].signal.add(unit)
+            return number
+        self._append(_Draft("sync", other, signal={unit}, purpose=self.purpose))
+        return len(begun) - 1
+
+    def _append(self, draft: _Draft) -> None:
+        draft.place = len(self._drafts)
+        self._drafts.append(draft)
 
     # Transfers --------------------------------------------------------------------------------------------------------
 

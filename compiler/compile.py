@@ -125,8 +125,6 @@ def _planned(
 
 def _check_model(hardware: Hardware, model: Model) -> None:
     """Check what a model computes beside its sizes. Raises ``ParamError``."""
-    if not model.gated:
-        raise ParamError(f"Feed-forward of {model.name} must have a gate, which the program computes")
     spec = hardware.units["vector"]
     if model.activation != spec.gate_function:
         what = f"Activation of {model.name} must be {spec.gate_function}, which the vector unit computes"

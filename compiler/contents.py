@@ -14,6 +14,7 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.decoder import HALF
 from checkpoints.ternary import Ternary
 from compiler.calibration import Steps
+from compiler.plan import UNGATED
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Contents:
         return np.concatenate([self._codes(layer, role) for role in roles])
 
     def tensor(self, layer: int | None, role: str) -> NDArray[np.float64]:
-        """A tensor of floats, or the angles of every position."""
+        """A tensor of floats, the angles of every position, or the ones that an activation multiplies."""
+        if role == UNGATED:
+            return np.ones(self.checkpoint.decoder.model.ffn)
         if role == "angles":
             return self._angles()
         return self.checkpoint.dense[layer, role].read().astype(np.float64)

@@ -13,7 +13,7 @@ from blueprint.systems.staging import Staged
 from blueprint.workloads.tasks import COPY
 from compiler.builder import POSITION, TOKEN, Builder, Moved
 from compiler.layout import Layout
-from compiler.plan import DOT, RESIDUALS, WORD, Machine, Tile
+from compiler.plan import DOT, RESIDUALS, UNGATED, WORD, Machine, Tile
 from compiler.purpose import ATTENTION, HEAD, NO_LAYER, SCORES, Purpose, layer_mark
 
 #: The most bytes of the head in one load: a longer one is timed again for every phase of the memory.
@@ -100,9 +100,12 @@ class Pass:
         into = {"quantized": self._vector("ffn in", hidden), "scale": self._vector("ffn scale", 1)}
         self._residual(layer, "o", "norm+quantize", self._gain(layer, "ffn_norm"), into)
         self._product(layer, "ffn")
-        read = self._sums(layer, "up", "ffn", ffn)
-        self._rows("up", "dequantize", 1, ffn, read, {"out": self._vector("up", ffn)})
-        read = self._sums(layer, "gate", "ffn", ffn, first=ffn, operand=self._vector("up", ffn))
+        if self.model.gated:
+            read = self._sums(layer, "up", "ffn", ffn)
+            self._rows("up", "dequantize", 1, ffn, read, {"out": self._vector("up", ffn)})
+            read = self._sums(layer, "gate", "ffn", ffn, first=ffn, operand=self._vector("up", ffn))
+        else:
+            read = self._sums(layer, "up", "ffn", ffn, operand=self._vector(UNGATED, ffn))
         self._activation(layer, read)
         self._product(layer, "down")
 

@@ -16,7 +16,7 @@ from compiler.calibration import Steps
 from compiler.contents import Contents
 from compiler.layout import Constants, Layout, Octets, contained
 from compiler.passes import Places
-from compiler.plan import PRODUCTS, WORD, Machine, Tile
+from compiler.plan import PRODUCTS, UNGATED, WORD, Machine, Tile
 
 #: Norms of a layer, and those in front of the output and of the down projection.
 _NORMS, _SUB_NORMS = ("attention_norm", "ffn_norm"), ("attention_sub_norm", "ffn_sub_norm")
@@ -48,7 +48,7 @@ def _tiles(machine: Machine) -> Iterator[Tile]:
 def _beats(machine: Machine, tiles: list[Tile], contents: Contents) -> Iterator[Octets]:
     """The beats of every tile."""
     for (layer, name), mine in groupby(tiles, attrgetter("layer", "product")):
-        codes = contents.codes(layer, PRODUCTS[name])
+        codes = contents.codes(layer, machine.shapes.roles(name))
         for tile in mine:
             yield machine.product.beats(codes[tile.first : tile.first + tile.n]).reshape(-1)
 
@@ -89,6 +89,8 @@ def _tensors(machine: Machine) -> Iterator[_Tensor]:
     yield _Tensor(None, "final_norm", rows.gain, model.hidden, "last norm")
     angles = model.context * model.head_dim
     yield _Tensor(None, "angles", rows.operand, angles, "cosine and sine of every position")
+    if not model.gated:
+        yield _Tensor(None, UNGATED, rows.operand, model.ffn, "what the activation multiplies: ones")
 
 
 def place_tables(layout: Layout, machine: Machine, contents: Contents | None) -> None:
@@ -124,7 +126,8 @@ def constants(layout: Layout, machine: Machine, contents: Contents | None) -> Pl
     one = found.numbers(1.0)
     for layer in range(model.layers):
         step = _steps(machine, contents, layer)
-        scale = {role: 1.0 if contents is None else contents.scale(layer, role) for role in _ROLES}
+        roles = (role for role in _ROLES if role != "gate" or model.gated)
+        scale = {role: 1.0 if contents is None else contents.scale(layer, role) for role in roles}
         for role, values in _scales(machine, scale, step).items():
             weights[layer, role] = found.numbers(*values)
         weights[layer, "mixed"] = found.numbers(step.mixed)

@@ -14,12 +14,14 @@ from blueprint.workloads.tasks import COPY
 from compiler.layout import Layout
 from compiler.units import Attends, Product, Rows, Units
 
-#: Products in the order of a layer, and the roles of the matrices that they are made of.
+#: Products in the order of a layer, and the roles of the matrices that they are made of; a model may have no gate.
 PRODUCTS = {"kv": ("k", "v"), "q": ("q",), "o": ("o",), "ffn": ("up", "gate"), "down": ("down",)}
 #: Buffers of the residual stream: in front of a layer, behind attention, behind the layer.
 RESIDUALS = 3
 #: Bytes of a scale and of a token.
 WORD = 4
+#: The region of ones, which the activation multiplies where there is no gate.
+UNGATED = "ones of the activation"
 #: The operation of the head.
 DOT = "dot"
 
@@ -58,6 +60,10 @@ class Shapes:
         """Elements of all key heads."""
         return self.model.kv_heads * self.model.head_dim
 
+    def roles(self, product: str) -> tuple[str, ...]:
+        """Roles of the matrices that a product is made of."""
+        return tuple(role for role in PRODUCTS[product] if role != "gate" or self.model.gated)
+
     def product(self, name: str) -> tuple[int, int]:
         """Inputs and outputs of a product."""
         hidden, ffn = self.model.hidden, self.model.ffn
@@ -65,7 +71,7 @@ class Shapes:
             "kv": (hidden, 2 * self.keys),
             "q": (hidden, self.query),
             "o": (self.query, hidden),
-            "ffn": (hidden, 2 * ffn),
+            "ffn": (hidden, len(self.roles("ffn")) * ffn),
             "down": (ffn, hidden),
         }[name]
 
@@ -154,7 +160,8 @@ def reserve(layout: Layout, machine: Machine) -> None:
         layout.reserve(f"{name} sums", n * sums, f"sums of product {name}")
     layout.reserve("queries", shapes.query * machine.attends.query.container, "rotated queries")
     layout.reserve("mixed", shapes.query * machine.attends.result.container, "results of attention")
-    layout.reserve("up", model.ffn * number, "what the gate multiplies")
+    if model.gated:
+        layout.reserve("up", model.ffn * number, "what the gate multiplies")
     layout.reserve("last", model.hidden * number, "what the head scores")
     for layer in range(model.layers):
         for name in ("keys", "values"):

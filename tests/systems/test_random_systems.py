@@ -20,6 +20,8 @@ from tests.volume import ALL
 
 #: Systems that are drawn, and in `make test-all` run, here: two of each family of products.
 SHORT = 4
+#: The one that runs in `make test` too.
+SAMPLE = 14
 _DRAWN = random_systems.drawn  # the fixture below puts `case` in its place
 
 
@@ -31,6 +33,24 @@ def case(number: int) -> random_systems.Case:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("random")
+
+
+@pytest.mark.slow
+def test_a_random_system_is_its_simulator(folder: Path) -> None:
+    """An array, a cache of 4 bits and an embedding of 8 behind a port of 64, under the memory that was drawn."""
+    one = case(SAMPLE)
+    assert random_systems.turn(SAMPLE) == ("systolic", 4, 8, 64)
+    bench, picture, port = (
+        random_systems.build(one.hardware, folder),
+        image.of_compiled(one.found),
+        one.ports["drawn"],
+    )
+    decoded = decoding.decode(one.hardware, picture, one.prompt, one.count, port)
+    proof = proving.prove(one.hardware, bench, picture, one.prompt, decoded, port)
+    assert proof.findings == [] and len(proof.tokens) == one.count
+    slower = dataclasses.replace(port, latency=port.latency + 1)
+    told = proving.prove(one.hardware, bench, picture, one.prompt, decoded, slower).findings
+    assert any("must take cycles" in finding for finding in told)
 
 
 if ALL:  # a system takes minutes
@@ -86,6 +106,49 @@ def test_systems_differ_and_families_take_turns() -> None:
     ]
     assert len({one["design_hash"] for one in found}) == SHORT
     assert len({str(one["model"]) for one in found}) == SHORT
+
+
+def test_a_whole_run_has_every_turn() -> None:
+    turns = [random_systems.turn(number) for number in range(random_systems.SYSTEMS)]
+    assert len(set(turns)) == random_systems.SYSTEMS
+    assert [len(set(values)) for values in zip(*turns, strict=True)] == [2, 2, 2, 3]
+    for number in range(SHORT):
+        hardware = case(number).hardware
+        attention = hardware.units["attention"].parameters
+        found = (attention["kv_width"], hardware.embedding, hardware.width)
+        assert found == turns[number][1:]
+
+
+# The record -----------------------------------------------------------------------------------------------------------
+
+RECORD = yaml.safe_load(random_systems.RECORD.read_text(encoding="utf-8"))
+
+
+def test_every_recorded_system_is_its_simulator() -> None:
+    systems, runs = RECORD["systems"], [*BEHAVIORS, "drawn"]
+    assert len(systems) == RECORD["count"] >= random_systems.SYSTEMS
+    assert RECORD["differ"] == 0
+    for one in systems.values():
+        assert list(one["runs"]) == runs
+        assert not any(run["findings"] for run in one["runs"].values())
+        tokens = [run["tokens"] for run in one["runs"].values()]
+        assert tokens == tokens[:1] * len(runs)
+    assert len({one["design_hash"] for one in systems.values()}) == len(systems)
+
+
+@pytest.mark.parametrize("what", random_systems.VARIED)
+def test_recorded_systems_differ(what: str) -> None:
+    found = {str(random_systems.at(one, random_systems.VARIED[what])) for one in RECORD["systems"].values()}
+    assert len(found) > 1
+    if what == "matrix unit":
+        assert found == set(random_systems.families(Gemm))
+
+
+def test_the_page_shows_the_record() -> None:
+    text = random_systems.PAGE.read_text(encoding="utf-8")
+    assert random_systems.page(text, RECORD) == text
+    changed = {**RECORD, "differ": 2}
+    assert "cycles: 2 differ |" in random_systems.page(text, changed)
 
 
 # The command ----------------------------------------------------------------------------------------------------------
