@@ -11,7 +11,7 @@ import numpy.typing as npt
 from blueprint import typical
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.floating import FP32, FloatFormat
-from blueprint.families.vector.parameters import STAGES_LIMIT, SUM_WIDTH, VectorParameters
+from blueprint.families.vector.parameters import PRODUCT_LIMIT, STAGES_LIMIT, SUM_WIDTH, VectorParameters
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import flag, larger
 from blueprint.workloads.data import EVEN, Data
@@ -42,18 +42,22 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
         lambda: consistent(typical.random_parameters(VectorParameters, random, _SIZES)),
         lambda p: bool(p.lanes * p.width <= 96),
     )
-    return {**found, "adder_stages": _stages(random.spawn(1)[0])}
+    return {**found, **_stages(random.spawn(1)[0])}
 
 
-def _stages(random: np.random.Generator) -> int:
-    """Registers inside adders, mostly none; apart from the rest, so that random designs stay what they were."""
-    return int(random.integers(1, STAGES_LIMIT + 1) * (random.random() >= _WHOLE))
+def _stages(random: np.random.Generator) -> dict[str, int]:
+    """Registers inside adders and products, mostly none; apart from the rest, so that designs stay what they were."""
+    adders = int(random.integers(1, STAGES_LIMIT + 1) * (random.random() >= _WHOLE))
+    products = int(random.integers(PRODUCT_LIMIT + 1)) if adders else 0
+    return {"adder_stages": adders, "product_stages": products}
 
 
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     """Repair columns of parameters: rows are longer than a beat, and rotated pairs share a beat."""
     lanes = table["lanes"] + table["lanes"] * flag(table.get("rotates", False)) % 2
-    return dict(table) | {"lanes": lanes, "length_max": larger(table["length_max"], lanes + 1)}
+    more = table.get("product_stages", 0) * flag(table.get("adder_stages", 0) > 0)
+    repaired = {"lanes": lanes, "length_max": larger(table["length_max"], lanes + 1), "product_stages": more}
+    return dict(table) | repaired
 
 
 def task(p: VectorParameters, random: np.random.Generator) -> Rowwise:
