@@ -1,6 +1,5 @@
 """A conversion to another format and one to an integer, of the same float."""
 
-
 from blueprint.arithmetic.floating import BOTH_DELAYS, FloatFormat, check_integer_width
 from generator.arithmetic.floating import convert
 from generator.arithmetic.floating.pipeline import FloatBlock, Results, Step, Values, Wires, suffix
