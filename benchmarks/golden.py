@@ -42,9 +42,9 @@ FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
 DESIGNS, POOL, SEED = 12, 400, 77
 #: Of families whose smallest design has more gates than this the first half is measured.
 LARGE = 15_000
-#: Parameters that all golden designs of a family have: the fit is older than registers inside the adders of `vector`
-#: and than rows that are drawn.
-ALIKE: dict[str, dict[str, Any]] = {"vector": {"adder_stages": 0, "samples": False}}
+#: Parameters that all golden designs of a family have: the fit is older than registers inside adders and products of
+#: `vector` and than rows that are drawn.
+ALIKE: dict[str, dict[str, Any]] = {"vector": {"adder_stages": 0, "product_stages": 0, "samples": False}}
 #: Random designs of a family whose hashes are kept.
 SAMPLES = 60
 #: Designs exported besides those with golden numbers: what stands in modules that none of them has.

@@ -121,6 +121,12 @@ NAMED = FORMATS | {"fp32": FP32}
 #: Relative delays of the steps of an addition (tenths of a nanosecond for FP16 in asap7): order, align, total,
 #: normalize, round. A pipelined adder has its registers between these steps.
 ADD_DELAYS = (4, 5, 5, 6, 5)
+#: Those of a product of numbers that are never subnormal: two rows, their sum, place, round.
+PRODUCT_DELAYS = (5, 4, 4, 4)
+#: Those of a conversion from an integer or between formats: unpack, count, shift, round.
+CONVERT_DELAYS = (1, 4, 4, 4)
+#: Those of a conversion to another format and to an integer, side by side.
+BOTH_DELAYS = (2, 4, 4, 4)
 
 
 def cuts(delays: tuple[int, ...], stages: int) -> list[int]:

@@ -3,11 +3,12 @@
 from bisect import bisect_right
 from itertools import accumulate
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.hdl._ast import Concat, Slice
 
 from blueprint.arithmetic import carry_save
-from blueprint.numbers import clog2
+from blueprint.arithmetic.products import CHOSEN_BITS
+from blueprint.numbers import ceil_div, clog2
 
 
 def parts(packed: Value, width: int) -> list[Value]:
@@ -48,6 +49,57 @@ def add(left: Value, right: Value, carry: Value | None, width: int) -> Value:
     if carry is None:
         return (left + right)[:width]
     return (Cat(Const(1, 1), left) + Cat(carry, right))[1 : width + 1]
+
+
+def quick_add(m: Module, name: str, left: Value, right: Value, width: int) -> Value:
+    """``left + right`` modulo ``2**width`` by a network of prefixes: few gates in series, and more of them."""
+    a, b = Signal(width, name=f"{name}_left"), Signal(width, name=f"{name}_right")
+    m.d.comb += [a.eq(zero_extend(left, width)), b.eq(zero_extend(right, width))]
+    top, level, reach = width - 1, 0, 1
+    made, passed = a[:top] & b[:top], a[1:top] | b[1:top]
+    while True:
+        makes = Signal(top, name=f"{name}_makes{level}")
+        m.d.comb += makes.eq(made)
+        if reach >= top:
+            return a ^ b ^ Cat(Const(0, 1), makes)
+        # Every second block of bits learns of what the block below it leaves; what the lowest passes is not asked.
+        passes = Signal(top - reach, name=f"{name}_passes{level}")
+        m.d.comb += passes.eq(passed)
+        odd = [bit // reach % 2 == 1 for bit in range(top)]
+        last = [bit // reach * reach - 1 for bit in range(top)]
+        made = Cat(
+            makes[bit] | (passes[bit - reach] & makes[last[bit]]) if odd[bit] else makes[bit]
+            for bit in range(top)
+        )
+        passed = Cat(
+            passes[bit - reach] & passes[last[bit] - reach] if odd[bit] else passes[bit - reach]
+            for bit in range(2 * reach, top)
+        )
+        level, reach = level + 1, 2 * reach
+
+
+def select_add(m: Module, name: str, left: Value, right: Value, width: int) -> Value:
+    """``left + right`` modulo ``2**width`` in blocks, each with both carries that may come: one is chosen."""
+    left, right = zero_extend(left, width), zero_extend(right, width)
+    count = ceil_div(width, CHOSEN_BITS)
+    carry: Value = Const(0, 1)
+    found: list[Value] = []
+    for block in range(count):
+        low, high = width * block // count, width * (block + 1) // count
+        more = high < width
+        plain = Signal(high - low + more, name=f"{name}_plain{block}")
+        m.d.comb += plain.eq(left[low:high] + right[low:high])
+        chosen = plain
+        if block:
+            one = Const(1, 1)
+            carried, chosen = (
+                Signal(len(plain), name=f"{name}_{what}{block}") for what in ("carried", "chosen")
+            )
+            m.d.comb += carried.eq((Cat(one, left[low:high]) + Cat(one, right[low:high]))[1 : len(plain) + 1])
+            m.d.comb += chosen.eq(Mux(carry, carried, plain))
+        found.append(chosen[: high - low])
+        carry = chosen[-1]
+    return Cat(*found)
 
 
 def below(left: Value, right: Value) -> Value:

@@ -152,6 +152,14 @@ def test_a_row_of_zeros_has_the_least_scale() -> None:
             {"lanes": 2, "length_max": 8, "adder_stages": 5},
             "^Parameter 'adder_stages' must be an integer from 0 to 4, not 5$",
         ),
+        (
+            {"lanes": 2, "length_max": 8, "adder_stages": 1, "product_stages": 4},
+            "^Parameter 'product_stages' must be an integer from 0 to 3, not 4$",
+        ),
+        (
+            {"lanes": 2, "length_max": 8, "product_stages": 1},
+            "^product_stages must be 0 where adders have no registers, not 1$",
+        ),
     ],
 )
 def test_designs_that_cannot_be_built_are_refused(parameters: dict[str, Any], message: str) -> None:
@@ -266,6 +274,18 @@ def test_registers_in_adders_cost_their_cycles_once_and_a_longer_factor() -> Non
     assert deep.cycles(many) > flat.cycles(many) + 4 * 23
 
 
+def test_registers_in_products_cost_their_cycles_once_and_no_result() -> None:
+    row = Rowwise(1, 6912, "norm")
+    flat, deep = (spec_of(adder_stages=1, product_stages=stages) for stages in (0, 3))
+    # To the sums: conversion, scale, both products of a gate, square; to the output two, and in the factor two.
+    assert deep.front_stages - flat.front_stages == 5 * 3
+    assert deep.factor_cycles - flat.factor_cycles == deep.out_stages - flat.out_stages == 2 * 3
+    assert deep.cycles(row) - flat.cycles(row) == 9 * 3
+    x = rounded(np.random.default_rng(0).normal(0, 1, (2, 40)), FP16)
+    alike = [run(spec, 40, "norm+quantize", x=x, gain=np.ones(40)) for spec in (flat, deep)]
+    assert all(np.array_equal(alike[0][name], alike[1][name]) for name in ("out", "quantized", "scale"))
+
+
 @pytest.mark.parametrize(
     ("rows", "index"),
     [
@@ -300,7 +320,7 @@ def test_units_run_the_work_that_their_parts_allow() -> None:
 
 
 def test_parts_that_a_design_lacks_change_nothing_of_it() -> None:
-    former = {"rotates": False, "dots": False, "activation": "relu2", "adder_stages": 0}
+    former = {"rotates": False, "dots": False, "activation": "relu2", "adder_stages": 0, "product_stages": 0}
     assert spec_of(**former).design_hash == spec_of().design_hash == "ba0158d247b2a59d"
     assert len({spec_of(**{name: value}).design_hash for name, value in CHANGED.items()}) == 4
 

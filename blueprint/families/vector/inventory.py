@@ -14,12 +14,13 @@ from typing import NamedTuple
 from blueprint import counting
 from blueprint.arithmetic import floating, gumbel, roots, sigmoid
 from blueprint.arithmetic.floating import FP32
+from blueprint.arithmetic.products import CHOSEN_BITS
+from blueprint.families.vector import stages as inside
 from blueprint.families.vector.parameters import (
     EPSILONS,
     EXPONENT_BITS,
     INTEGER_WIDTH,
     MOST_LANES,
-    OUT_STAGES,
     SCALE_WIDTH,
     SIGMOID_STAGES,
     STAGES_LIMIT,
@@ -61,6 +62,8 @@ _MOST_ROWS = bit_length(LARGEST)
 _HALF = 0.5
 #: Sums of shifted lengths that the product with epsilon is, by the bits set in it.
 _EPSILON_ROWS = 12
+#: Bits of three times a significand.
+_TRIPLE = FP32.fraction_bits + 3
 
 
 def units(p: VectorParameters) -> tuple[Unit, ...]:
@@ -74,6 +77,7 @@ def units(p: VectorParameters) -> tuple[Unit, ...]:
         *(_scores(p) if possible(p.sampled) else ()),
         *_back(p),
         *_floats(p),
+        *inside.units(p),
         *memories(1, p.rows_kept * p.beats_max, p.lanes * p.width),
         *_control(p),
         *p.register_file().units(),
@@ -105,8 +109,8 @@ def _front(p: VectorParameters) -> Iterator[Unit]:
         yield REGISTER("float", adders * p.parted, width=held_bits(p, 1, p.fraction))
     yield REGISTER("front", p.lanes, width=2 * wide - 1 + p.dotted)
     # The factor and the scale of the row that leaves, beside its beats.
-    yield REGISTER("front", 1 + OUT_STAGES, width=p.width - 1, enable=1)
-    yield REGISTER("front", OUT_STAGES * p.dotted, width=p.sum_bits + p.index_bits, enable=1)
+    yield REGISTER("front", 1 + p.out_stages, width=p.width - 1, enable=1)
+    yield REGISTER("front", p.out_stages * p.dotted, width=p.sum_bits + p.index_bits, enable=1)
     muxes = 2 + p.sums + 2 * p.gated + p.added + 2 * p.rotated + p.dotted
     yield MUX("front", p.lanes * muxes, entries=2, width=wide)
 
@@ -126,8 +130,8 @@ def _sums(p: VectorParameters) -> Iterator[Unit]:
     for level, (sums, waiting, words) in enumerate(_tree(p)):
         yield REGISTER("sums", 1, width=sums * p.sum_bits + waiting + words * narrow)
         if possible(p.parted):
-            inside = held_bits(p, p.dotted, FP32.fraction_bits, p.short if level == 0 else 0)
-            yield REGISTER("float", sums * p.parted, width=inside)
+            held = held_bits(p, p.dotted, FP32.fraction_bits, p.short if level == 0 else 0)
+            yield REGISTER("float", sums * p.parted, width=held)
             yield REGISTER("sums", p.adder_stages, width=waiting + words * narrow)
         yield COMPARATOR("sums", sums, width=narrow)
         yield MUX("sums", sums, entries=2, width=narrow)
@@ -204,7 +208,7 @@ def count_bits(p: VectorParameters) -> tuple[Number, Number]:
 
 
 class Recurrences(NamedTuple):
-    """Bits of the registers of the two recurrences: remainder, product with the root, and results."""
+    """Bits of the registers of the two recurrences: remainder, product with the root or trial, and results."""
 
     root_rest: Number
     root_product: Number
@@ -217,7 +221,8 @@ def recurrences(p: VectorParameters) -> Recurrences:
     """The registers of the recurrences, by their names in the RTL."""
     bits = roots.steps(p.fraction)
     wide = p.fraction + FP32.fraction_bits
-    return Recurrences(wide + 4, wide + 2, bits, p.fraction + 1, bits)
+    # Where products have registers inside, the next trial is kept in place of the product.
+    return Recurrences(wide + 4, wide + 2 + 2 * p.quick, bits, p.fraction + 1, bits)
 
 
 def _factor(p: VectorParameters) -> Iterator[Unit]:
@@ -227,6 +232,9 @@ def _factor(p: VectorParameters) -> Iterator[Unit]:
     yield REGISTER("factor", 1, width=_SUM + narrow, enable=1, activity=rare)
     yield REGISTER("factor", 1, width=sum(rests), enable=1, activity=0.5)
     yield REGISTER("factor", 3, width=narrow, enable=1, activity=rare)
+    # Three times the divisor, both exponents, and the leading zeros of the length.
+    yield REGISTER("factor", p.quick, width=_TRIPLE + 2 * EXPONENT_BITS, enable=1, activity=rare)
+    yield REGISTER("factor", p.quick, width=count_bits(p)[0], activity=0.0)
     yield REGISTER("factor", 2 * p.rows_kept, width=narrow, enable=1, activity=rare)
     yield MUX("factor", 1, entries=p.rows_kept, width=2 * narrow, activity=rare)
     yield ADDER("factor", 3, width=rests.root_rest, activity=0.5)
@@ -270,8 +278,8 @@ def _back(p: VectorParameters) -> Iterator[Unit]:
 
 def _floats(p: VectorParameters) -> Iterator[Unit]:
     narrow, wide = _inside(p), {**_FP32, "stages": p.adder_stages}
-    products = p.lanes * (3 + p.sums + 2 * p.gated + 2 * p.rotated) + p.sums + 2
-    yield FLOAT_MULTIPLIER("float", products, **narrow)
+    products = p.lanes * (3 + p.sums + 2 * p.gated + 2 * p.rotated) + p.sums + 2 - p.quick
+    yield FLOAT_MULTIPLIER("float", products, **{**narrow, "stages": p.product_stages})
     yield FLOAT_MULTIPLIER("float", 1 - p.parted, **_FP32, stages=0, activity=1 / p.beats_max)
     yield FLOAT_ADDER("float", p.lanes * (p.added + p.rotated), **{**narrow, "stages": p.adder_stages})
     yield FLOAT_ADDER("float", p.lanes, **wide)
@@ -330,7 +338,7 @@ def _control(p: VectorParameters) -> Iterator[Unit]:
     yield REGISTER("control", 1, width=sum(loops(p).values()), enable=1, reset=1)
     yield REGISTER("control", 1, width=sum(steering(p).values()), enable=1, reset=1)
     yield REGISTER("control", p.front_stages, width=2, reset=1)
-    yield REGISTER("control", OUT_STAGES, width=2, reset=1)
+    yield REGISTER("control", p.out_stages, width=2, reset=1)
     for width in (rows, length):
         yield ADDER("control", count, width=width)
         yield COMPARATOR("control", count, width=width)
@@ -344,13 +352,13 @@ def _control(p: VectorParameters) -> Iterator[Unit]:
 
 def paths(p: VectorParameters) -> tuple[Path, ...]:
     """Paths of one float operation between two registers, and those of sums, factor and counters."""
-    narrow, flat = _inside(p), 1 - p.parted
+    narrow, flat, slow = _inside(p), 1 - p.parted, 1 - p.quick
     wide = {**_FP32, "stages": 0}
     chosen = MUX("front", 1, entries=2, width=p.width)
     rests = recurrences(p)
     length = larger(bit_length(p.length_max), bit_length(p.rows_max))
     return (
-        Path("product", (FLOAT_MULTIPLIER("float", 1, **narrow), chosen)),
+        Path("product", (FLOAT_MULTIPLIER("float", slow, **narrow), chosen.times(slow))),
         Path("sum", (FLOAT_ADDER("float", (p.added | p.rotated) * flat, **narrow), chosen)),
         Path("squares", (FLOAT_ADDER("float", flat, **wide),)),
         Path("shift", (FLOAT_MULTIPLIER("float", flat, **wide),)),
@@ -361,18 +369,19 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
         Path(
             "root",
             (
-                ADDER("factor", 2, width=rests.root_rest),
-                MUX("factor", 1, entries=3, width=rests.root_rest),
+                ADDER("factor", 2 * slow, width=rests.root_rest),
+                MUX("factor", slow, entries=3, width=rests.root_rest),
             ),
         ),
-        Path("from-integer", (TO_FLOAT("float", p.sums, inputs=SUM_WIDTH, outputs=p.width),)),
+        Path("from-integer", (TO_FLOAT("float", p.sums * slow, inputs=SUM_WIDTH, outputs=p.width),)),
         Path(
             "buffer",
             (
-                SRAM("memory", 1, words=p.rows_kept * p.beats_max, width=p.lanes * p.width),
-                FLOAT_MULTIPLIER("float", 1, **narrow),
+                SRAM("memory", slow, words=p.rows_kept * p.beats_max, width=p.lanes * p.width),
+                FLOAT_MULTIPLIER("float", slow, **narrow),
             ),
         ),
+        *inside.paths(p),
         *sigmoid.paths("sigmoid", p.curved, p.fraction),
         Path(
             "largest",
@@ -383,7 +392,7 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
             ),
         ),
         *(_drawn(p) if possible(p.sampled) else ()),
-        Path("to-integer", (TO_FIXED("float", 1, inputs=p.fraction, outputs=INTEGER_WIDTH),)),
+        Path("to-integer", (TO_FIXED("float", slow, inputs=p.fraction, outputs=INTEGER_WIDTH),)),
         Path(
             "sequence",
             (HALF_ADDER("control", 1, width=length), BROADCAST("control", 1, fanout=p.x_bits + SCALE_WIDTH)),
@@ -414,6 +423,8 @@ def _drawn(p: VectorParameters) -> tuple[Path, ...]:
 def _split(p: VectorParameters) -> tuple[Path, ...]:
     """Paths between the registers inside adders of FP32 sums, and between those around them."""
     there, rows = p.parted, count_bits(p)[1] + 1
+    # With registers inside products carries pass networks of prefixes, or blocks that choose between both.
+    ripples = p.parted * (1 - p.quick)
     begin: Real = 0.0
     middle: Real = 0.0
     end: Real = 0.0
@@ -448,14 +459,17 @@ def _split(p: VectorParameters) -> tuple[Path, ...]:
             (
                 AND_ROW("factor", there, **product),
                 COMPRESSOR("factor", there * tree, **product),
-                ADDER("factor", there, **product),
+                ADDER("factor", ripples, **product),
+                MUX("factor", p.quick * (2 + clog2(rows + FP32.fraction_bits)), entries=2, **product),
             ),
         ),
         Path(
             "epsilon-round",
             (
                 MUX("factor", there, entries=2, width=_SUM),
-                ADDER("factor", there, width=_SUM),
+                ADDER("factor", ripples, width=_SUM),
+                ADDER("factor", p.quick, width=CHOSEN_BITS),
+                MUX("factor", p.quick * ceil_div(_SUM, CHOSEN_BITS), entries=2, width=_SUM),
                 MUX("factor", there, entries=p.parts, width=p.sum_bits),
             ),
         ),

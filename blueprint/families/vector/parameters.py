@@ -32,7 +32,7 @@ INTEGER_WIDTH, SCALE_WIDTH, INDEX_WIDTH = 8, 32, 32
 ONE = 1.0
 #: Exponent bits inside the unit: those of FP32, so that no sum, square or scale overflows.
 EXPONENT_BITS = 8
-#: Registers on the path of elements to the output: row buffer, product, results.
+#: Registers on the path of elements to the output: row buffer, product, results; more with registers inside them.
 OUT_STAGES = 3
 #: Registers from a number to its sigmoid: exponent, power, reciprocal, product.
 SIGMOID_STAGES = 4
@@ -45,6 +45,8 @@ AROUND_RECURRENCE = 7
 EPSILONS = ("1e-5", "1e-6")
 #: Most registers inside a float adder: one between any two of its steps.
 STAGES_LIMIT = 4
+#: Most registers inside a product or a conversion: one between any two of its steps.
+PRODUCT_LIMIT = 3
 
 
 #: Largest values of the registers of a run that draws a row; a run without a temperature has 1 in all of them.
@@ -118,6 +120,14 @@ class VectorParameters(Spec):
         added=True,
     )
 
+    product_stages: int = parameter(
+        "registers inside every product and conversion of floats, for designs with registers inside adders",
+        default=0,
+        minimum=0,
+        maximum=PRODUCT_LIMIT,
+        added=True,
+    )
+
     def rules(self) -> Iterator[Rule]:
         yield Rule(
             "length_max",
@@ -137,6 +147,13 @@ class VectorParameters(Spec):
             self.sampled <= self.dotted,
             "samples must be false where dots is false",
             lambda: "samples must be false where dots is false, not true",
+        )
+
+        yield Rule(
+            "product_stages",
+            (self.adder_stages > 0) | (self.product_stages == 0),
+            "product_stages must be 0 where adder_stages is 0",
+            lambda: f"product_stages must be 0 where adders have no registers, not {self.product_stages}",
         )
 
     def task_rules(self, task: Rowwise) -> Iterator[Rule]:
@@ -299,12 +316,29 @@ class VectorParameters(Spec):
         """Registers from the port to the element that is kept: ports, conversion, four operations, norm."""
         gate = 2 * self.gated + SIGMOID_STAGES * self.curved
         inside = (self.added + self.rotated) * self.adder_stages
+        # The conversion of ports; the product with the scale; two of a gate; that of a rotation; squares and gains.
+        inside = inside + (2 + self.sums + 2 * self.gated + self.rotated) * self.product_stages
         return 3 + self.sums + gate + self.added + 2 * self.rotated + inside
 
     @property
     def parted(self) -> Number:
         """1 where a row has several sums, because adders take several cycles."""
         return flag(self.adder_stages > 0)
+
+    @property
+    def quick(self) -> Number:
+        """1 where products and conversions take several cycles."""
+        return flag(self.product_stages > 0)
+
+    @property
+    def product_form(self) -> str:
+        """What the names of modules say of registers inside products."""
+        return f"_p{self.product_stages}" if self.product_stages else ""
+
+    @property
+    def out_stages(self) -> Number:
+        """Registers from the row buffer to the output: row buffer, product, results."""
+        return OUT_STAGES + 2 * self.product_stages
 
     @property
     def parts(self) -> Number:
@@ -331,7 +365,7 @@ class VectorParameters(Spec):
         """Cycles from the sums of a row to its factor."""
         # The term of epsilon takes no cycles of its own beside other additions.
         joining = choose(self.adder_stages > 0, self.joining_cycles - 2, 0)
-        return roots.steps(self.fraction) + AROUND_RECURRENCE + joining
+        return roots.steps(self.fraction) + AROUND_RECURRENCE + joining + 2 * self.product_stages
 
     @property
     def sum_bits(self) -> Number:

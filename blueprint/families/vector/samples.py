@@ -12,7 +12,7 @@ import numpy.typing as npt
 from blueprint import typical
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.floating import FP32, FloatFormat
-from blueprint.families.vector.parameters import STAGES_LIMIT, SUM_WIDTH, VectorParameters
+from blueprint.families.vector.parameters import PRODUCT_LIMIT, STAGES_LIMIT, SUM_WIDTH, VectorParameters
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import flag, larger
 from blueprint.workloads.data import EVEN, Data
@@ -52,21 +52,24 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
     )
     stages, samples = random.spawn(2)
     draws = bool(found["dots"]) and samples.random() < _DRAW
-    return {**found, "adder_stages": _stages(stages), "samples": draws}
+    return {**found, **_stages(stages), "samples": draws}
 
 
-def _stages(random: np.random.Generator) -> int:
-    """Registers inside adders, mostly none; apart from the rest, so that random designs stay what they were."""
-    return int(random.integers(1, STAGES_LIMIT + 1) * (random.random() >= _WHOLE))
+def _stages(random: np.random.Generator) -> dict[str, int]:
+    """Registers inside adders and products, mostly none; apart from the rest, so that designs stay what they were."""
+    adders = int(random.integers(1, STAGES_LIMIT + 1) * (random.random() >= _WHOLE))
+    products = int(random.integers(PRODUCT_LIMIT + 1)) if adders else 0
+    return {"adder_stages": adders, "product_stages": products}
 
 
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     """Repair columns of parameters: rows are longer than a beat, and rotated pairs share a beat."""
     lanes = table["lanes"] + table["lanes"] * flag(table.get("rotates", False)) % 2
-    fitting = {"lanes": lanes, "length_max": larger(table["length_max"], lanes + 1)}
+    more = table.get("product_stages", 0) * flag(table.get("adder_stages", 0) > 0)
+    repaired = {"lanes": lanes, "length_max": larger(table["length_max"], lanes + 1), "product_stages": more}
     if "samples" in table:
-        fitting["samples"] = table["samples"] & np.asarray(table.get("dots", False))
-    return dict(table) | fitting
+        repaired["samples"] = table["samples"] & np.asarray(table.get("dots", False))
+    return dict(table) | repaired
 
 
 def task(p: VectorParameters, random: np.random.Generator) -> Rowwise:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from blueprint.families.vector.parameters import OUT_STAGES, VectorParameters
+from blueprint.families.vector.parameters import VectorParameters
 from blueprint.family import Arrays
 from blueprint.numbers import Number, larger, whole_bytes
 from blueprint.parameters import Rule
@@ -45,7 +45,7 @@ def graph(p: VectorParameters, task: Rowwise, operands: Arrays | None) -> Timing
         Channel("kept", p.rows_kept, response=1, stall="output"),
         Channel("sums", p.rows_kept, latency=p.front_stages + 1, stall="output"),
         Channel("factors", p.rows_kept, stall="output"),
-        Channel("results", OUT_STAGES, latency=OUT_STAGES, stall="output"),
+        Channel("results", p.out_stages, latency=p.out_stages, stall="output"),
     )
     return TimingGraph(nodes, channels, issue="load")
 
@@ -61,7 +61,7 @@ def cycles(p: VectorParameters, task: Rowwise) -> Number:
     step: Any = larger(beats, p.factor_cycles)
     turns = (rows - 1) // p.rows_kept
     turning: Any = turns * once + (rows - 1 - turns * p.rows_kept) * step
-    return larger((rows - 1) * step, turning) + once + OUT_STAGES + int(any(needs(task)))
+    return larger((rows - 1) * step, turning) + once + p.out_stages + int(any(needs(task)))
 
 
 def cycles_of(p: VectorParameters, task: Rowwise, operands: Arrays) -> int:

@@ -42,7 +42,7 @@ def _order(operation: str, w: Wires, v: Values) -> Results:
     a, b = v.a, v.b
     flip = v.subtract if operation == "either" else Const(operation == "subtract", 1)
     sign = w("b_sign", b[-1] ^ flip)
-    swap = w("swap", a[:-1] < b[:-1])
+    swap = w("swap", w.less(a[:-1], b[:-1]))
     return {
         "large": w.either("large", swap, b[:-1], a[:-1]),
         "small": w.either("small", swap, a[:-1], b[:-1]),
@@ -78,7 +78,9 @@ def _total(fmt: FloatFormat, w: Wires, v: Values) -> Results:
     """Sum or difference with the carry on top; the sticky bit borrows from a difference."""
     minus, width = v.minus, fmt.fraction_bits + 3
     carry = minus & ~v.lost
-    total = Cat(Const(1, 1), Const(0, 2), v.x) + Cat(carry, v.y ^ minus.replicate(width))
+    total = w.added(
+        "adding", Cat(Const(1, 1), Const(0, 2), v.x), Cat(carry, v.y ^ minus.replicate(width)), width + 2
+    )
     kept = v.keep("sign", "minus", "lost", "exponent", "special", "nan")
     # The carry out of a difference is always 1 and has no meaning.
     return kept | {"total": w("total", Cat(total[1 : width + 1], total[width + 1] ^ minus))}
@@ -177,6 +179,7 @@ class FloatAdd(FloatBlock):
         separate: bool = False,
         unsigned: bool = False,
         short: int = 0,
+        quick: bool = False,
     ) -> None:
         if operation not in OPERATIONS:
             raise ParamError(f"operation must be one of {', '.join(OPERATIONS)}, not {operation!r}")
@@ -192,4 +195,4 @@ class FloatAdd(FloatBlock):
         chain = steps(fmt, flush, operation)
         chain = _short(chain, short) if short else chain
         chain = _unsigned(chain) if unsigned else chain
-        super().__init__(name, operands, width, chain, ADD_DELAYS, stages, handshake, separate)
+        super().__init__(name, operands, width, chain, ADD_DELAYS, stages, handshake, separate, quick=quick)

@@ -4,13 +4,13 @@ from functools import partial
 
 from amaranth.hdl import Cat, Const, Value
 
-from blueprint.arithmetic.floating import FloatFormat, check_integer_width
+from blueprint.arithmetic.floating import CONVERT_DELAYS, FloatFormat, check_integer_width
 from generator.arithmetic.floating.pipeline import FloatBlock, Results, Step, Values, Wires, suffix
 from generator.arithmetic.floating.words import fields, is_special, locate, pack, place, rounded, shift_right
 from generator.arithmetic.integers import zero_extend
 
-#: Delays of the steps relative to each other (tenths of a nanosecond for FP16 in asap7).
-DELAYS, TO_INTEGER_DELAYS = (1, 4, 4, 4), (2, 4, 4)
+#: Delays of the steps to an integer relative to each other (tenths of a nanosecond for FP16 in asap7).
+TO_INTEGER_DELAYS = (2, 4, 4)
 
 
 def steps(source: FloatFormat, target: FloatFormat, flush: bool = False) -> tuple[Step, ...]:
@@ -81,7 +81,7 @@ def magnitude(exponent: int, w: Wires, v: Values) -> Results:
     """Step: sign and magnitude of an integer ``a`` whose top bit would have the exponent field ``exponent``."""
     a = v.a
     sign, width = a[-1], len(a)
-    absolute = (a ^ sign.replicate(width)) + sign
+    absolute = w.added("negated", a ^ sign.replicate(width), sign, width)
     field = Const(exponent, exponent.bit_length() + 1)
     return {"word": w("magnitude", absolute[:width]), "exponent": w("field_in", field), "sign": sign}
 
@@ -159,23 +159,35 @@ class FloatConvert(FloatBlock):
         flush: bool = False,
         stages: int = 0,
         handshake: bool = False,
+        free: bool = False,
+        quick: bool = False,
     ) -> None:
         self.source, self.target = source, target
         name = f"fp_convert_{source.name}_{suffix(target, flush)}"
         chain = steps(source, target, flush)
         super().__init__(
-            name, {"a": source.width}, target.width, chain, DELAYS[-len(chain) :], stages, handshake
-        )
+            name, {"a": source.width}, target.width, chain, CONVERT_DELAYS[-len(chain) :], stages, handshake,
+            free=free, quick=quick,
+        )  # fmt: skip
 
 
 class IntToFloat(FloatBlock):
     """Converts a two's complement integer to a float, rounded to nearest even."""
 
-    def __init__(self, fmt: FloatFormat, width: int, *, stages: int = 0, handshake: bool = False) -> None:
+    def __init__(
+        self,
+        fmt: FloatFormat,
+        width: int,
+        *,
+        stages: int = 0,
+        handshake: bool = False,
+        free: bool = False,
+        quick: bool = False,
+    ) -> None:
         self.format, self.width = fmt, check_integer_width(width)
-        chain = from_integer_steps(fmt, width)
+        name, chain = f"fp_from_int{width}_{fmt.name}", from_integer_steps(fmt, width)
         super().__init__(
-            f"fp_from_int{width}_{fmt.name}", {"a": width}, fmt.width, chain, DELAYS, stages, handshake
+            name, {"a": width}, fmt.width, chain, CONVERT_DELAYS, stages, handshake, free=free, quick=quick
         )
 
 

@@ -2,9 +2,11 @@
 
 from functools import partial
 
-from amaranth.hdl import Const
+from amaranth.hdl import Cat, Const, Value
 
-from blueprint.arithmetic.floating import FloatFormat
+from blueprint.arithmetic import products
+from blueprint.arithmetic.floating import PRODUCT_DELAYS, FloatFormat
+from generator.arithmetic.columns import build, two_rows
 from generator.arithmetic.floating.pipeline import FloatBlock, Results, Step, Values, Wires, suffix
 from generator.arithmetic.floating.words import fields, is_special, locate, pack, place, rounded
 from generator.arithmetic.integers import zero_extend
@@ -19,8 +21,11 @@ def steps(fmt: FloatFormat, flush: bool = False) -> tuple[Step, ...]:
     return (partial(_multiply, fmt, flush), partial(_count, fmt, flush), *last)
 
 
-def _multiply(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
-    """The product of the significands, its exponent and sign, and the flags for infinity and NaN."""
+def _multiply(fmt: FloatFormat, flush: bool, w: Wires, v: Values, rows: bool = False) -> Results:
+    """The product of the significands, its exponent and sign, and the flags for infinity and NaN.
+
+    In ``rows`` the product is two rows that are not added yet, bit by bit from the lowest column.
+    """
     e = fmt.exponent_bits
     exponent_a, x = fields(fmt, v.a, flush)
     exponent_b, y = fields(fmt, v.b, flush)
@@ -30,7 +35,7 @@ def _multiply(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
     # A zero is all zeros in exponent and fraction; flushed subnormals are zeros too.
     zero = ~x.any() | ~y.any()
     return {
-        "product": w("product", x * y),
+        "product": _rows(w, x, y) if rows else w("product", x * y),
         "exponent": w("exponent", (total - Const(fmt.bias - 1, e + 2))[: e + 2]),
         "sign": w("sign", v.a[-1] ^ v.b[-1]),
         "special": infinite,
@@ -78,3 +83,69 @@ class FloatMultiply(FloatBlock):
         operands = {"a": fmt.width, "b": fmt.width}
         name = f"fp_multiply_{suffix(fmt, flush)}"
         super().__init__(name, operands, fmt.width, steps(fmt, flush), DELAYS, stages, handshake)
+
+
+def product_steps(fmt: FloatFormat) -> tuple[Step, ...]:
+    """Steps of a product of numbers of which subnormal ones are zeros: two rows, their sum, place, round."""
+    multiply = partial(_multiply, fmt, True, rows=True)
+    return multiply, partial(_joined, fmt), partial(_place, fmt), partial(_round, fmt, True)
+
+
+def _rows(w: Wires, x: Value, y: Value) -> Value:
+    """The bits of the two rows that the product is the sum of."""
+    plan = products.plan(len(y) - 1)
+    bits = build(w.m, plan, [x & bit.replicate(len(x)) for bit in y], name=f"{w.prefix}product")
+    return w("product", Cat(bits[number] for column in plan.left for number in column))
+
+
+def _joined(fmt: FloatFormat, w: Wires, v: Values) -> Results:
+    """The product as the sum of its rows."""
+    plan = products.plan(fmt.fraction_bits)
+    left, right = two_rows(
+        plan, dict(zip((n for column in plan.left for n in column), v.product, strict=True))
+    )
+    total = w("total", w.added("joining", left, right, plan.width))
+    return v.keep("exponent", "sign", "special", "nan") | {"product": total}
+
+
+def _place(fmt: FloatFormat, w: Wires, v: Values) -> Results:
+    return _shift(fmt, True, w, Values(_count(fmt, True, w, v)))
+
+
+class FloatProduct(FloatBlock):
+    """Multiplies two floats of which subnormal ones are zeros, in short steps, rounded to nearest even.
+
+    ``unsigned`` operands and results have no sign bit. A ``free`` product moves every cycle, any other has an enable
+    for each stage.
+    """
+
+    def __init__(self, fmt: FloatFormat, *, stages: int, unsigned: bool = False, free: bool = True) -> None:
+        self.format, width = fmt, fmt.width - unsigned
+        name = f"fp_product_{suffix(fmt, True)}" + "_unsigned" * unsigned
+        chain = _unsigned(product_steps(fmt)) if unsigned else product_steps(fmt)
+        super().__init__(
+            name,
+            dict.fromkeys("ab", width),
+            width,
+            chain,
+            PRODUCT_DELAYS,
+            stages,
+            False,
+            not free,
+            free,
+            True,
+        )
+
+
+def _unsigned(chain: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The steps of operands and a result without signs."""
+    first, *middle, last = chain
+
+    def multiplied(w: Wires, v: Values) -> Results:
+        positive = {name: Cat(word, Const(0, 1)) for name, word in v.items()}
+        return first(w, Values(positive)) | {"sign": Const(0, 1)}
+
+    def rounded(w: Wires, v: Values) -> Results:
+        return {"result": Values(last(w, v)).result[:-1]}
+
+    return multiplied, *middle, rounded

@@ -119,7 +119,12 @@ def rounded(
     up = w("up", guard & (sticky | significand[0]))
     width = len(base) + f + 1
     # The increment enters as the carry below the lowest bit.
-    total = Cat(Const(1, 1), significand[:f], field, Const(0, 1)) + Cat(up, Const(0, f), lead)
+    total = w.added(
+        "rounding",
+        Cat(Const(1, 1), significand[:f], field, Const(0, 1)),
+        Cat(up, Const(0, f), lead),
+        width + 1,
+    )
     return w("rounded", total[1 : width + 1])
 
 

@@ -17,8 +17,9 @@ from blueprint.arithmetic.processing.element import (
     step_plan,
 )
 from blueprint.errors import ParamError
+from generator.arithmetic.columns import build
 from generator.arithmetic.processing import floats, rows
-from generator.arithmetic.processing.adders import build, carried_sum, carry_save_sum, resolved, word_sum
+from generator.arithmetic.processing.adders import carried_sum, carry_save_sum, resolved, word_sum
 from generator.block import Block, drive
 
 

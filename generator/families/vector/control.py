@@ -6,7 +6,6 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.vector import VectorSpec
-from blueprint.families.vector.parameters import OUT_STAGES
 from blueprint.numbers import clog2
 from generator.boundary import HANDSHAKE
 from generator.cells.counter import count_up
@@ -20,9 +19,8 @@ class Control(Sequencer):
     Nothing waits between the port and the row buffer. ``sum`` of a beat comes ``front_stages`` cycles after it.
     """
 
-    latency = "a beat leaves 3 cycles after it is read from the row buffer"
-
     def __init__(self, spec: VectorSpec) -> None:
+        self.latency = f"a beat leaves {spec.out_stages} cycles after it is read from the row buffer"
         operand = {"operand": In(HANDSHAKE)} if spec.takes_operand else {}
         slot = spec.slot_bits
         ports: dict[str, Any] = {
@@ -59,7 +57,7 @@ class Control(Sequencer):
             "score": Out(spec.sampled),
             "read_slot": Out(slot),
             "read_address": Out(spec.address_bits),
-            "enable_back": Out(OUT_STAGES),
+            "enable_back": Out(spec.out_stages),
         }
         super().__init__(spec, f"{spec.family}_control_{spec.design_hash}", ports)
 
@@ -228,12 +226,12 @@ class Control(Sequencer):
         end = Signal(name="scale_end")
         active = held(m, "scale_active", self.run.start, end)
         ready = self._balance(m, "ready", found, row_out)
-        full = [Signal(name=f"full{stage}") for stage in range(OUT_STAGES)]
-        free = [*(Signal(name=f"free{stage}") for stage in range(OUT_STAGES)), self.out.tready]
+        full = [Signal(name=f"full{stage}") for stage in range(self.spec.out_stages)]
+        free = [*(Signal(name=f"free{stage}") for stage in range(self.spec.out_stages)), self.out.tready]
         offered = [active & (ready != 0), *full]
         moves = [
             elastic(m, offered[stage], full[stage], free[stage], free[stage + 1])
-            for stage in range(OUT_STAGES)
+            for stage in range(self.spec.out_stages)
         ]
         last_beat, last = self._loop(m, "scale", moves[0])
         slot = self._slot(m, "read_slot_held", row_out)

@@ -7,12 +7,16 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic import roots
 from blueprint.arithmetic.floating import FP32
+from blueprint.arithmetic.processing.columns import compressed
 from blueprint.arithmetic.quantization import LEAST_ABSMAX, LEVELS
 from blueprint.families.vector import VectorSpec
 from blueprint.families.vector.inventory import count_bits, epsilon_bits, recurrences
 from blueprint.families.vector.parameters import ONE, SUM_WIDTH, epsilon_factor, fp32
 from blueprint.numbers import bit_length, clog2
+from generator.arithmetic.columns import build, two_rows
 from generator.arithmetic.floating import FloatAdd, FloatMultiply, IntToFloat
+from generator.arithmetic.floating.words import leading_zeros
+from generator.arithmetic.integers import quick_add, select_add, zero_extend
 from generator.block import register
 from generator.families.vector.front import FloatUser, of_slot
 
@@ -60,7 +64,7 @@ class Factor(FloatUser):
 
     def elaborate(self, platform: Any) -> Module:
         m, spec, narrow = self.module(), self.spec, self.spec.width - 1
-        count = self._count(m)
+        count = self._count_in_steps(m) if spec.product_stages else self._count(m)
         shifted = self._joined(m, count) if spec.adder_stages else self._shifted(m, count)
         least = Const(spec.number(LEAST_ABSMAX), narrow)
         peak = register(m, narrow, "peak", self.begin, Mux(self.largest > least, self.largest, least))
@@ -80,11 +84,7 @@ class Factor(FloatUser):
         )
         chosen = Signal(narrow, name="chosen")
         m.d.comb += chosen.eq(norm if spec.adder_stages else Mux(self.do_norm, norm, one))
-        positive = Const(0, 1)
-        scaled = self.product(m, "scaled", Cat(peak, positive), Cat(chosen, positive))
-        scaled = register(m, narrow, "scaled_held", self.step == behind + 1, scaled[:-1])
-        step = Const(spec.number(1 / LEVELS), spec.width)
-        scale = self.product(m, "stepped", Cat(scaled, positive), step)[:-1]
+        scale = self._scale(m, behind + 1, peak, chosen)
         factor = Mux(self.do_quantize, inverse, chosen)
         for name, value, out in (("factor", factor, self.factor), ("scale", scale, self.scale)):
             kept = [
@@ -94,6 +94,35 @@ class Factor(FloatUser):
             m.d.comb += out.eq(of_slot(self.read_slot, kept))
         return m
 
+    def _scale(self, m: Module, at: int, peak: Value, chosen: Value) -> Value:
+        """Largest magnitude times the norm's factor, in step ``at``, then by the number of levels."""
+        spec, narrow, positive = self.spec, self.spec.width - 1, Const(0, 1)
+        step, stages = Const(spec.number(1 / LEVELS), spec.width), spec.product_stages
+        if not stages:
+            scaled = self.product(m, "scaled", Cat(peak, positive), Cat(chosen, positive))
+            scaled = register(m, narrow, "scaled_held", self.step == at, scaled[:-1])
+            return self.product(m, "stepped", Cat(scaled, positive), step)[:-1]
+        # One multiplier for both, which begins the second when the first is there.
+        product, scaled = Signal(narrow, name="product"), Signal(narrow, name="scaled")
+        second = self.step == at + 1 + stages
+        a, b = Mux(second, scaled, peak), Mux(second, step[:-1], chosen)
+        found = self.positive_product(m, "multiplied", Cat(a, positive), Cat(b, positive))
+        m.d.comb += [
+            product.eq(found[:-1]),
+            scaled.eq(register(m, narrow, "scaled_held", self.step == at + stages, product)),
+        ]
+        return product
+
+    def _count_in_steps(self, m: Module) -> Value:
+        """The same as :meth:`_count`, by its leading zeros, which have a register: the length is there long before."""
+        exponent, fraction = count_bits(self.spec)
+        zeros = self.later(m, "count_zeros", Cat(*leading_zeros(self.length)[0]))
+        place = register(
+            m, exponent, "count_exponent", self.begin, (Const(fraction, exponent) - zeros)[:exponent]
+        )
+        low = register(m, fraction, "count_fraction", self.begin, (self.length << zeros)[:fraction])
+        return self._counted(m, place, low)
+
     def _count(self, m: Module) -> Value:
         """The length as FP32, without a sign, of which only the bits that vary are kept."""
         exponent, fraction = count_bits(self.spec)
@@ -102,9 +131,13 @@ class Factor(FloatUser):
         place = (found[_F : FP32.width - 1] + 1)[:exponent]
         place = register(m, exponent, "count_exponent", self.begin, place)
         low = register(m, fraction, "count_fraction", self.begin, found[_F - fraction : _F])
+        return self._counted(m, place, low)
+
+    def _counted(self, m: Module, place: Value, low: Value) -> Value:
+        """The float of the place of the leading bit and the bits below it."""
         field = Signal(FP32.exponent_bits, name="count_field")
         m.d.comb += field.eq(place + FP32.bias)
-        return Cat(Const(0, _F - fraction), low, field)
+        return Cat(Const(0, _F - len(low)), low, field)
 
     def _shifted(self, m: Module, count: Value) -> Signal:
         """Length times epsilon, then its sum with the sum of squares."""
@@ -128,7 +161,13 @@ class Factor(FloatUser):
             term = Mux(self.step < part * cycles, parts[part], term)
         term = self.later(m, "term", term)
         so_far = Signal(wide, name="so_far")
-        block = FloatAdd(FP32, flush=True, stages=spec.adder_stages, unsigned=not spec.dots)
+        block = FloatAdd(
+            FP32,
+            flush=True,
+            stages=spec.adder_stages,
+            unsigned=not spec.dots,
+            quick=bool(spec.product_stages),
+        )
         total = self.result(m, block, "total_of_row", a=so_far, b=term, enable=Const(1, 1))
         ends = [self.step == part * cycles for part in range(1, spec.parts + 1)]
         held = register(
@@ -146,12 +185,14 @@ class Factor(FloatUser):
     def _epsilon(self, m: Module, count: Value) -> Value:
         """Length times epsilon, rounded to nearest even: the product of the significands, a cycle later its float."""
         pattern, fraction = fp32(float(self.spec.epsilon)), count_bits(self.spec)[1]
-        factor = epsilon_factor(self.spec.epsilon)
+        spec, factor = self.spec, epsilon_factor(self.spec.epsilon)
         width = epsilon_bits(self.spec)
         product = Signal(width, name="epsilon_product")
-        m.d.comb += product.eq(
-            Cat(count[_F - fraction : _F], Const(1, 1)) * Const(factor, factor.bit_length())
-        )
+        significand = Cat(count[_F - fraction : _F], Const(1, 1))
+        if spec.product_stages:
+            m.d.comb += product.eq(self._times(m, significand, factor))
+        else:
+            m.d.comb += product.eq(significand * Const(factor, factor.bit_length()))
         product = self.later(m, "epsilon_held", product)
         large = product[-1]
         # One more place, so that there is always a bit to round by, and as many zeros as that takes.
@@ -162,7 +203,17 @@ class Factor(FloatUser):
         field = Signal(FP32.exponent_bits, name="epsilon_field")
         # The leading bit of the significand is added to the field, which is therefore one less.
         m.d.comb += field.eq(count[_F:] + (pattern >> _F) - FP32.bias - 1 + large)
+        if spec.product_stages:
+            exponent = field + frame[low + _F :]
+            return select_add(m, "epsilon", Cat(frame[low : low + _F], exponent), up, _SUM)
         return (Cat(Const(0, _F), field) + frame[low:] + up)[:_SUM]
+
+    def _times(self, m: Module, word: Value, factor: int) -> Value:
+        """A word times a constant: a row for each bit that is set, compressed to two, which are added."""
+        places = [place for place in range(factor.bit_length()) if factor >> place & 1]
+        plan = compressed(tuple((place, len(word)) for place in places), epsilon_bits(self.spec))
+        bits = build(m, plan, [word] * len(places), name="epsilon_rows")
+        return quick_add(m, "epsilon_sum", *two_rows(plan, bits), epsilon_bits(self.spec))
 
     def _root(self, m: Module, begin: Value, turn: Value, count: Value, shifted: Value) -> Value:
         """The inverse root (:func:`blueprint.arithmetic.roots.inverse_root`); two zeros below the rest are left out."""
@@ -172,6 +223,13 @@ class Factor(FloatUser):
         less, odd = Signal(name="root_less"), distance[0]
         m.d.comb += [distance.eq(count[_F:] - shifted[_F:]), less.eq(top < divisor)]
         rest_bits = widths.root_rest + 2
+        first = Mux(odd, top << 1, Mux(less, top << 2, top))
+        if spec.product_stages:
+            root = self._digits(m, begin, turn, first, divisor)
+            field = Signal(FP32.exponent_bits, name="root_field")
+            halved = distance.as_signed() >> 1
+            m.d.comb += field.eq(halved - (less & ~odd) + (spec.inside.bias - 1))
+            return self._packed(register(m, len(field), "root_field_held", begin, field), root)
         rest, product = Signal(rest_bits, name="rest"), Signal(widths.root_product, name="product_so_far")
         root = Signal(widths.root, name="root_so_far")
         trial, fits, left = (
@@ -184,7 +242,6 @@ class Factor(FloatUser):
             fits.eq(rest >= trial),
             left.eq(Mux(fits, rest - trial, rest)),
         ]
-        first = Mux(odd, top << 1, Mux(less, top << 2, top))
         following = Mux(begin, first, left << 2)[:rest_bits]
         added = Mux(fits, divisor, Const(0, len(divisor)))
         grown = ((product << 1) + added)[: len(product)]
@@ -200,6 +257,42 @@ class Factor(FloatUser):
         halved = distance.as_signed() >> 1
         m.d.comb += field.eq(halved - (less & ~odd) + (spec.inside.bias - 1))
         return self._packed(field, root)
+
+    def _digits(self, m: Module, begin: Value, turn: Value, first: Value, divisor: Value) -> Value:
+        """Digits of the inverse root, by a trial that is there when its step begins: one difference a step.
+
+        With the product ``p`` of divisor ``d`` and root so far the trial is ``t = 4 p + d``. A digit 1 makes ``p``
+        twice as large and adds ``d``, so the next trial is ``2 t + 3 d``; after a digit 0 it is ``2 t - d``.
+        """
+        widths = recurrences(self.spec)
+        bits = widths.root_rest
+        rest, trial, root = (
+            Signal(bits + 2, name="rest"),
+            Signal(bits, name="trial"),
+            Signal(widths.root, name="root_so_far"),
+        )
+        triple = Signal(len(divisor) + 2, name="triple")
+        fits, difference = Signal(name="fits"), Signal(bits + 2, name="difference")
+        twice, one = trial << 1, Const(1, 1)
+        minus, width = ~zero_extend(trial, bits + 2), bits + 4
+        found = select_add(m, "subtracting", Cat(one, rest), Cat(one, minus), width)
+        more = select_add(m, "trial_more", twice, triple, bits)
+        less = select_add(m, "trial_less", Cat(one, twice), Cat(one, ~zero_extend(divisor, bits)), bits + 1)[
+            1:
+        ]
+        # A difference that is not negative has a carry.
+        m.d.comb += [fits.eq(found[-1]), difference.eq(found[1:-1])]
+        following = Mux(begin, first, Mux(fits, difference, rest) << 2)[: bits + 2]
+        rooted = Cat(fits, root[:-1]) & (~begin).replicate(len(root))
+        m.d.comb += [
+            rest.eq(Cat(Const(0, 2), register(m, bits, "root_rest", turn, following[2:]))),
+            trial.eq(
+                register(m, bits, "root_trial", turn, Mux(begin, divisor, Mux(fits, more, less))[:bits])
+            ),
+            root.eq(register(m, len(root), "root", turn, rooted)),
+            triple.eq(register(m, len(triple), "root_triple", begin, (divisor << 1) + divisor)),
+        ]
+        return root
 
     def _quotient(self, m: Module, begin: Value, turn: Value, peak: Value) -> Value:
         """The quotient by :func:`blueprint.arithmetic.roots.quotient`; a zero below the rest is left out."""
@@ -226,6 +319,8 @@ class Factor(FloatUser):
         ]
         field = Signal(FP32.exponent_bits, name="quotient_field")
         m.d.comb += field.eq((over >> fraction) + spec.inside.bias - 1 - peak[fraction:] - less)
+        if spec.product_stages:
+            return self._packed(register(m, len(field), "quotient_field_held", begin, field), found)
         return self._packed(field, found)
 
     def _packed(self, field: Value, found: Value) -> Value:

@@ -45,7 +45,7 @@ class Sums(FloatUser):
             "dot": Out(spec.sum_bits * spec.dotted * (1 - spec.parted)),
         }
         size = f"l{spec.lanes}k{spec.rows_kept}" + "_signed" * spec.dots
-        size += f"_s{spec.adder_stages}" * spec.parted
+        size += f"_s{spec.adder_stages}" * spec.parted + spec.product_form
         super().__init__(f"{spec.family}_sums_{spec.inside.name}_{size}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
@@ -123,8 +123,10 @@ class Sums(FloatUser):
         """The FP32 sum of two numbers that may have fewer fraction bits, and no sign."""
         bits, stages = self.spec.sum_bits, self.spec.adder_stages
         if stages:
-            short = min(bits - len(word) for word in (a, b))
-            block = FloatAdd(FP32, flush=True, stages=stages, unsigned=not self.spec.dots, short=short)
+            short, quick = min(bits - len(word) for word in (a, b)), bool(self.spec.product_stages)
+            block = FloatAdd(
+                FP32, flush=True, stages=stages, unsigned=not self.spec.dots, short=short, quick=quick
+            )
             whole = [Cat(Const(0, bits - short - len(word)), word) for word in (a, b)]
             return self.result(m, block, name, a=whole[0], b=whole[1], enable=Const(1, 1))
         positive = Const(0, FP32.width - bits)

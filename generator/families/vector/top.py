@@ -29,7 +29,8 @@ class VectorUnit(Accelerator):
 
     def __init__(self, spec: VectorSpec) -> None:
         self.latency = (
-            f"{spec.front_stages} cycles to the sums of a row, {spec.factor_cycles} to its factor, 3 out"
+            f"{spec.front_stages} cycles to the sums of a row, {spec.factor_cycles} to its factor, "
+            f"{spec.out_stages} out"
         )
         self.throughput = f"{spec.lanes} elements per cycle"
         super().__init__(spec)
@@ -171,8 +172,8 @@ class VectorUnit(Accelerator):
                 f"back{lane}",
                 weighed=word,
                 factor=times,
-                enable_product=moves[1],
-                enable_result=moves[2],
+                enable_product=moves[1 : 2 + spec.product_stages],
+                enable_result=moves[2 + spec.product_stages :],
             )
             values.append(ends.value)
             integers.append(ends.quantized)
