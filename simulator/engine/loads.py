@@ -212,7 +212,7 @@ def take(
         if phases == 0 and clock[STATE] > 0:
             loads.states[0, 6] = m.accepted
         clock[STATE], clock[FREE] = 0, offered
-    taken = max(offered, clock[FREE])
+    taken: int = max(offered, clock[FREE])
     if taken > clock[FREE]:
         _wait(loads, m, taken)
     before = clock[STATE]

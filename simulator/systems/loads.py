@@ -15,7 +15,7 @@ from simulator.engine.memory_port import Port
 from simulator.engine.movers import Mover, Moving
 
 #: States and followers that are remembered before all are forgotten.
-_STATES, _FOLLOWERS = 1 << 12, 1 << 18
+_STATES, _FOLLOWERS = 1 << 12, 1 << 16
 
 
 def sized(mover: Dma) -> Mover:
