@@ -282,7 +282,8 @@ class Passes:
         jobs = Jobs(spans, program.needs, program.tails, self._shapes, self._times)
         count = len(code.kinds)
         loads = np.flatnonzero(code.units == UNITS.index("load"))
-        ran = Ran(position, *(np.zeros(count, np.int64) for _ in range(4)), loads=loads)
+        begins, ends, reasons, waited = (np.zeros(count, np.int64) for _ in range(4))
+        ran = Ran(position, begins, ends, reasons, waited, loads)
         book = self._book(ran)
         found = dispatch.run_pass(_STEPS, self._fetch, self._loads, self._store, code, jobs, book, self.now)
         if found == dispatch.UNKNOWN:

@@ -43,12 +43,15 @@ class _Timed:
 Stores = dict[tuple[object, ...], _Timed]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Known:
-    """Transfers that were timed before: what another run of the same hardware with the same memory may use too."""
+    """Transfers that were timed before: what another run of the same hardware with the same memory may use too.
+
+    ``loads`` is the reader, once there is one.
+    """
 
     stores: Stores = field(default_factory=dict)
-    loads: Flying | None = None
+    loads: list[Flying] = field(default_factory=list)
 
 
 class Timed(Machine):
@@ -73,7 +76,9 @@ class Timed(Machine):
         super().__init__(hardware, programs, pages, memories, cycles, position=position, token=token)
         known = known or Known()
         self.known = known.stores
-        self.loads = known.loads = known.loads or Flying(hardware.load, memories[1])
+        if not known.loads:
+            known.loads.append(Flying(hardware.load, memories[1]))
+        (self.loads,) = known.loads
         self.loads.again()
         self._ports = {"store": memories[2]}
         self._asked = {"store": 0}

@@ -52,12 +52,12 @@ def test_transfers_that_are_known_are_not_timed_again(found: Compiled, picture: 
     known = Known()
     args = (found.hardware, picture, [DECODE], port("fixed"), lambda _: 3)
     first = decoding.timed(*args, known)
-    assert known.loads is not None
-    count, learned = len(known.stores), known.loads.followers
+    (loads,) = known.loads
+    count, learned = len(known.stores), loads.followers
     again = decoding.timed(*args, known)
     assert (again.cycles, again.spans) == (first.cycles, first.spans)
     assert 0 < count == len(known.stores) < len(picture.programs[DECODE]) // 4
-    assert 0 < learned == known.loads.followers < len(picture.programs[DECODE]) // 4
+    assert 0 < learned == loads.followers < len(picture.programs[DECODE]) // 4
 
 
 def test_the_head_ends_behind_the_last_row_that_was_loaded(found: Compiled, picture: Image) -> None:
