@@ -16,12 +16,13 @@ from typing import NamedTuple
 from blueprint.errors import ParamError
 from blueprint.numbers import bit_length, ceil_div, clog2
 from blueprint.port import Register
+from blueprint.record import Record, bits
 from blueprint.shell import WORD_BITS
 from blueprint.spec import Spec
 from blueprint.systems import staging
 from blueprint.systems.description import HOST, Buffers, System
 from blueprint.systems.dma import PAGE_BYTES, RESPONSE_BITS, Dma
-from blueprint.systems.instructions import UNITS, WIDTH
+from blueprint.systems.instructions import LAST_BIT, UNITS, WIDTH
 from blueprint.systems.staging import Staged
 
 #: Instructions that a queue holds, the one that runs included.
@@ -51,6 +52,8 @@ WORK = {"matrix": "product", "attention": "attention", "vector": "elements"}
 WRITE = 2
 #: From the begin of ``start`` to the cycle in which a transfer is offered to its mover.
 OFFER = 1
+#: From the cycle in which a mover takes a load to the last one of its turn in the queue.
+ASKED = 1
 #: From the begin of ``start`` to the first cycle in which a unit takes beats.
 FIRST_BEAT = 3
 #: From the last beat of a run to the cycle in which its status says so.
@@ -166,6 +169,12 @@ def registers(design_hash: str) -> tuple[Register, ...]:
         Register(name, 4 * place, access, text, fields, reset)  # type: ignore[arg-type]
         for place, (name, access, text, fields, reset) in enumerate(entries)
     )
+
+
+def flight(dma: Dma) -> Record:
+    """What is remembered of a load under way: where its beats go, units of the last one (0: all), tokens it gives."""
+    fields = {"where": LAST_BIT, "last": 1, "narrow": 1, "rest": clog2(dma.beat_units), "signal": len(UNITS)}
+    return Record(tuple(bits(name, width) for name, width in fields.items()))
 
 
 # A system as hardware -------------------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ from blueprint.shell import ADDRESS_BITS
 UNITS = ("load", "matrix", "attention", "vector", "store")
 #: The most tokens that a counter holds.
 TOKENS_MOST = 15
+#: Loads under way: their mover took them, and the last beat of the first of them is still to come.
+FLIGHTS = 4
 
 #: Of these, those that move data between memory and staging.
 MOVERS = ("load", "store")
@@ -266,6 +268,11 @@ def refusal(program: Sequence[Instruction], queue_depth: int) -> str | None:
     return run.stuck()
 
 
+def tokens_most(unit: str) -> int:
+    """Tokens for one other unit with which a unit begins nothing that gives it another: loads under way give later."""
+    return TOKENS_MOST - (FLIGHTS - 1) * (unit == MOVERS[0])
+
+
 class _Untimed:
     """A program that runs as far as it can."""
 
@@ -299,8 +306,8 @@ class _Untimed:
             if not self.tokens[unit, one.unit]:
                 yield f"a token of {unit}"
         for unit in one.signal:
-            if self.tokens[one.unit, unit] == TOKENS_MOST:
-                yield f"{unit} to take one of {TOKENS_MOST} tokens"
+            if self.tokens[one.unit, unit] == tokens_most(one.unit):
+                yield f"{unit} to take one of {tokens_most(one.unit)} tokens"
 
     def _execute(self, unit: str) -> bool:
         queue = self.queues[unit]

@@ -23,9 +23,11 @@ from blueprint.systems.control import (
     Hardware,
     Inlets,
     Outlets,
+    flight,
 )
 from blueprint.systems.dma import RESPONSE_BITS, Dma, fifo
 from blueprint.systems.instructions import (
+    FLIGHTS,
     FORMAT,
     INDEX_BITS,
     MOVED,
@@ -74,7 +76,9 @@ def transfers(dma: Dma) -> Registers:
     widths |= {"place": NARROW_BIT + 1, "index": INDEX_BITS}
     found: Registers = {f"{name}_held": width for name, width in widths.items()}
     found |= {f"{name}_above": int(width < VALUE_BITS) for name, width in widths.items()}
-    return found | dict.fromkeys(("running", "moving", "offering"), 1)
+    if dma.reads:
+        found |= {"asked": 1, "signal_held": len(UNITS), "index_given": dma.index_width}
+    return found | dict.fromkeys(("running", "offering", *["moving"] * (not dma.reads)), 1)
 
 
 def runner(hardware: Hardware, unit: str) -> Registers:
@@ -143,6 +147,7 @@ def _executors(hardware: Hardware) -> Iterator[Unit]:
     for dma in (hardware.load, hardware.store):
         yield _registers("executors", transfers(dma))
         yield LOGIC("executors", 1, gates=80, activity=0.05)
+    yield from fifo(FLIGHTS, flight(hardware.load).width, 0)
     for unit in hardware.units:
         yield _registers("executors", runner(hardware, unit))
         yield LOGIC("executors", 1, gates=80, activity=0.05)

@@ -29,6 +29,8 @@ from costmodel.systems.schedule import Schedule, Started
 
 #: Number of passes of a prompt that are scheduled; the cycles of the others are interpolated linearly.
 KNOTS = 9
+#: Beside buffers, the bytes of a part that are loaded.
+_LOADED = "loaded"
 #: Name of the runs of each unit.
 _KINDS = {"matrix": "product", "attention": "attention", "vector": "elements"}
 
@@ -37,7 +39,7 @@ _KINDS = {"matrix": "product", "attention": "attention", "vector": "elements"}
 class Part:
     """What the runs of one note in one layer do: as `blueprint.systems.operations.Operation` is seen by an estimate.
 
-    ``buffered`` are the bytes that pass through each buffer.
+    ``buffered`` are the bytes that pass through each buffer, ``loaded`` those that come by the port of loads.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Part:
     times: int
     traffic: int
     buffered: tuple[tuple[str, int], ...] = ()
+    loaded: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,12 +134,14 @@ class _Passes:
         return purpose.mark, purpose.step
 
     def _moved(self, done: Schedule) -> dict[tuple[str, str], dict[str, int]]:
-        """Bytes that pass through each buffer, by what they are for."""
+        """Bytes that pass through each buffer, and those that are loaded, by what they are for."""
         found: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
         for one in done.starts:
             if one.unit in MOVERS:
                 kind = {WEIGHTS: "weights", **dict.fromkeys(CACHED, "cache")}.get(one.field, "activations")
-                found[self._purpose(one)][kind] += one.size
+                mine = found[self._purpose(one)]
+                mine[kind] += one.size
+                mine[_LOADED] += one.size * (one.unit == MOVERS[0])
         return found
 
     def _part(self, one: Started, done: Schedule, moved: dict[str, int]) -> Part:
@@ -145,7 +150,9 @@ class _Passes:
         kind = "head" if name == SCORES else _KINDS[one.unit]
         macs = 0 if isinstance(task, Rowwise) else task.macs
         place = self.system.places[control.WORK[one.unit]]
-        return Part(name, kind, place, task.macs, macs, 1, sum(moved.values()), tuple(sorted(moved.items())))
+        loaded = moved.pop(_LOADED, 0)
+        buffered = tuple(sorted(moved.items()))
+        return Part(name, kind, place, task.macs, macs, 1, sum(moved.values()), buffered, loaded)
 
 
 def _sum(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
@@ -168,5 +175,6 @@ def _weighted(same: Sequence[Run], weights: NDArray[np.float64]) -> Run:
         traffic=round(total([part.traffic for part in parts])),
         times=round(total([part.times for part in parts])),
         buffered=tuple(sorted(buffered.items())),
+        loaded=round(total([part.loaded for part in parts])),
     )
     return Run(part, total([run.cycles for run in same]), total([run.compute for run in same]))

@@ -3,7 +3,8 @@
 One pass over the program in its order: an instruction is dispatched when it is fetched and its queue has room, begins
 when the one before in its queue has ended and its tokens were given, and ends after the cycles of a run in the closed
 form of its unit, or of a transfer. With ``W`` words of ``I`` cycles each and a memory that answers in ``L``, one takes
-``L + 4 + max(I W, issue, answers)``: rows are opened one by one, and so many bursts wait for their answers.
+``L + 4 + max(I W, issue, answers)``: rows are opened one by one, and so many bursts wait for their answers. A load
+behind others takes ``I W`` where memory still answers those once its requests are there.
 The simulator, which has the movers and the memory cycle by cycle, decides.
 """
 
@@ -17,6 +18,8 @@ from blueprint.numbers import ceil_div
 from blueprint.systems import control
 from blueprint.systems.control import Hardware
 from blueprint.systems.instructions import (
+    FLIGHTS,
+    INDICES,
     LAST_BIT,
     MOVED,
     MOVERS,
@@ -41,7 +44,10 @@ _WORD = 2
 
 @dataclass(frozen=True)
 class Started:
-    """A transfer or a run: number of its instruction, unit, begin, end; bytes, and the staged field they are for."""
+    """A transfer or a run: number of its instruction, unit, begin, end; bytes, and the staged field they are for.
+
+    A load begins behind the end of the one before.
+    """
 
     number: int
     unit: str
@@ -78,6 +84,7 @@ class Pass:
         self._starved = Starved(hardware)
         self._registers: dict[str, dict[int, int]] = {unit: {} for unit in UNITS}
         self._free = dict.fromkeys(UNITS, 0)
+        self._reader = Reader(hardware, port)
         self._queues: dict[str, deque[int]] = {unit: deque() for unit in UNITS}
         self._given: dict[tuple[str, str], deque[int]] = defaultdict(deque)
         self._starts: list[Started] = []
@@ -91,7 +98,7 @@ class Pass:
             queue = self._queues[one.unit] if one.unit else deque[int]()
             room = queue[0] + 1 if len(queue) == control.QUEUE_DEPTH else 0
             if not one.unit:
-                room = max(self._free.values())
+                room = max(*self._free.values(), self._reader.done + 1)
             self._execute(number, one, fetch.dispatch(number, room) + control.DISPATCH)
         return Schedule(fetch.last, tuple(self._starts), self._ran)
 
@@ -102,6 +109,8 @@ class Pass:
         for other in one.wait:
             begin = max(begin, self._given[other, one.unit].popleft() + 1)
         mine = self._registers[one.unit]
+        if one.unit == "load":
+            begin = max(begin, self._reader.room(one, mine))
         if one.kind == "start":
             self._start(number, one, begin, mine)
             return
@@ -110,11 +119,15 @@ class Pass:
             mine[one.register] = one.value + self.position * (one.kind == "setp")
         self._ended(one, begin + control.WRITE * written)
 
-    def _ended(self, one: Instruction, end: int) -> None:
-        """Note the end of an instruction: its unit is free, its tokens are given, its place in the queue is."""
-        self._free[one.unit] = end + 1
+    def _ended(self, one: Instruction, end: int, left: int | None = None) -> None:
+        """Note the end of an instruction: its unit is free, its tokens are given, its place in the queue is.
+
+        A load ``left`` its place in the queue before.
+        """
+        last = end if left is None else left
+        self._free[one.unit] = last + 1
         queue = self._queues[one.unit]
-        queue.append(end)
+        queue.append(last)
         if len(queue) > control.QUEUE_DEPTH:
             queue.popleft()
         for other in one.signal:
@@ -128,12 +141,18 @@ class Pass:
                 return
             end = control.run_end(begin, self.runs(one.unit, mine))
             self._starts.append(Started(number, one.unit, begin, end))
+            self._ended(one, end)
+            return
+        offer, since, left = begin + control.OFFER, begin, None
+        if one.unit == "load":
+            since = max(begin, self._reader.done + 1)
+            left = self._reader.take(mine, offer) + control.ASKED
+            end = self._reader.done
         else:
-            offer = begin + control.OFFER
             end = offer + transfer(self.hardware, self.port, one.unit, mine, offer)
-            size, field = mine[_ROW_BYTES] * mine[_ROWS], self._field(one.unit, mine)
-            self._starts.append(Started(number, one.unit, begin, end, size, field))
-        self._ended(one, end)
+        size, field = mine[_ROW_BYTES] * mine[_ROWS], self._field(one.unit, mine)
+        self._starts.append(Started(number, one.unit, since, end, size, field))
+        self._ended(one, end, left)
         if one.unit == "load":
             self._arrived(mine, end)
 
@@ -187,10 +206,73 @@ class Fetch:
         return self.last
 
 
+class Reader:
+    """Loads one behind the other: when each is taken and done, and from when the next one can be taken."""
+
+    def __init__(self, hardware: Hardware, port: MemoryPort) -> None:
+        self.hardware, self.port = hardware, port
+        self.done, self._free = -1, 0
+        #: The last loads: when they are done, and cycles of their words.
+        self._under_way: deque[tuple[int, int]] = deque(maxlen=FLIGHTS)
+
+    def room(self, one: Instruction, registers: Mapping[int, int]) -> int:
+        """The cycle from which an instruction need not wait for loads under way."""
+        if one.kind != "start":
+            return self.done + 1 if one.signal else 0
+        if registers[_INDEX] == INDICES.index("token"):
+            return self.done + 1
+        return self._under_way[0][0] + 1 if len(self._under_way) == FLIGHTS else 0
+
+    def take(self, registers: Mapping[int, int], offer: int) -> int:
+        """The cycle in which a load is taken that is offered in a cycle."""
+        mover, port = self.hardware.load, self.port
+        taken = max(offer, self._free)
+        shape = _shape(self.hardware, port, "load", registers)
+        alone = taken + _alone(port, shape, taken)
+        moves, room = port.cycles(shape.words), port.cycles(int(mover.buffer_words))
+        ahead = sum(min(cycles, max(0, done - taken)) for done, cycles in self._under_way)
+        most = min(int(mover.outstanding), port.depth)
+        turn = port.latency + _ANSWERED + shape.first
+        waits = shape.bursts * turn // most if shape.bursts > most else 0
+        self.done = max(alone, self.done + max(moves, waits))
+        self._free = taken + _OPENING + shape.gather + shape.issue
+        if ahead + moves > room:  # the last burst waits for room
+            self._free = max(self._free, self.done - room)
+        if waits:  # or for answers
+            self._free = max(self._free, self.done - max(turn, most * shape.first))
+        self._under_way.append((self.done, moves))
+        return taken
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """A transfer: words, bursts, and cycles of its first and last one, for its index, requests, answers and beats."""
+
+    words: int
+    bursts: int
+    first: int
+    last: int
+    gather: int
+    issue: int
+    answers: int
+    beats: int
+
+
 def transfer(
     hardware: Hardware, port: MemoryPort, unit: str, registers: Mapping[int, int], offer: int
 ) -> int:
-    """Cycles of a transfer from its offer to its end."""
+    """Cycles of a transfer by itself from its offer to its end."""
+    return _alone(port, _shape(hardware, port, unit, registers), offer)
+
+
+def _alone(port: MemoryPort, shape: _Shape, offer: int) -> int:
+    moved = max(port.cycles(shape.words), shape.issue + shape.last, shape.answers, shape.beats) - (
+        port.cycles(1) - 1
+    )
+    return port.move(offer + _OPENING + shape.gather + port.latency) + moved + _LEAVING - offer
+
+
+def _shape(hardware: Hardware, port: MemoryPort, unit: str, registers: Mapping[int, int]) -> _Shape:
     rows, size, stride = registers[_ROWS], registers[_ROW_BYTES], registers.get(_STRIDE, 0)
     mover, word = hardware.load if unit == "load" else hardware.store, hardware.width // 8
     words = ceil_div(registers[_ADDRESS] % word + size, word)
@@ -199,7 +281,7 @@ def transfer(
     cuts = ceil_div(words, int(mover.burst_words))
     bursts, last = rows * cuts, port.cycles(words - (cuts - 1) * int(mover.burst_words))
     first = port.cycles(min(words, int(mover.burst_words)))
-    issue = (rows - 1) * (_ROW + gather) + bursts - rows + last
+    issue = (rows - 1) * (_ROW + gather) + bursts - rows
     turns, rest = divmod(bursts - 1, min(int(mover.outstanding), port.depth))
     answers = turns * (port.latency + _ANSWERED + first) + rest * (_ROW if cuts == 1 else 1) + last
     beats = 0
@@ -207,6 +289,4 @@ def transfer(
         place = registers[_PLACE]
         staged = hardware.outputs[place % (1 << LAST_BIT)]
         beats = ceil_div(rows * size, staged.moved_bytes(bool(place >> NARROW_BIT & 1)))
-    begin = offer + _OPENING + gather + port.latency
-    moved = max(port.cycles(whole), issue, answers, beats) - (port.cycles(1) - 1)
-    return port.move(begin) + moved + _LEAVING - offer
+    return _Shape(whole, bursts, first, last, gather, issue, answers, beats)

@@ -43,7 +43,10 @@ class Timed:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The operations of a pass in time, and the seconds in which the ports of external memory move data."""
+    """The operations of a pass in time, and the seconds in which the ports of external memory move data.
+
+    Where each mover has a port, these are those of the busiest.
+    """
 
     steps: tuple[Timed, ...]
     port_seconds: float
@@ -85,12 +88,12 @@ def timeline(system: System, operations: Iterable[Operation], clock_mhz: float, 
 
 
 def of_runs(system: System, runs: Iterable[Run], clock_mhz: float) -> Timeline:
-    """The runs of a compiled program one behind the other."""
+    """The runs of a compiled program one behind the other; of the ports that of loads is the busiest."""
     now, moved, steps = 0.0, 0, []
     for run in runs:
         end = now + run.cycles / (clock_mhz * 1e6)
         steps.append(Timed(run.part, now, end, run.compute / (clock_mhz * 1e6)))
-        now, moved = end, moved + run.part.traffic
+        now, moved = end, moved + run.part.loaded
     return Timeline(tuple(steps), moved / system.memory.bytes_per_second(clock_mhz))
 
 

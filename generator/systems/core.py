@@ -20,10 +20,11 @@ from generator.cells.fifo import Fifo
 from generator.export import hardware as unit_top
 from generator.layout import bits, layout
 from generator.systems.executors import Runner, Transfers
+from generator.systems.loads import Loads
 from generator.systems.sides import Catch, Drain, Feed, Spread
 from generator.systems.staging import Inlet, Outlet
 from generator.systems.tokens import PAIRS, Tokens
-from generator.systems.wires import ENTRY, FAILURE, Chosen, Dispatch, Moves
+from generator.systems.wires import ENDS, ENTRY, FAILURE, Chosen, Dispatch, Moves
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Core(Block):
             "load": Out(Moves(hardware.load)),
             "store": Out(Moves(hardware.store)),
             "begins": Out(len(UNITS)),
-            "ends": Out(len(UNITS)),
+            "ends": Out(ENDS),
         }
         super().__init__(f"{hardware.name}_core", ports, clocked=True, resets=True)
 
@@ -87,9 +88,9 @@ class Core(Block):
             dispatch.failed.eq(Cat(*(end.failed if end else Const(0, 1) for end in told))),
             dispatch.failures.eq(Cat(*(bits(end.failure) if end else none for end in told))),
             self.begins.eq(Cat(*(end.begins if end else Const(0, 1) for end in told))),
-            self.ends.eq(Cat(*(end.pop if end else Const(0, 1) for end in told))),
+            self.ends.eq(Cat(*(end.ends if end else Const(0, 1) for end in told), told[0].landed)),
             dispatch.moving.eq(Cat(loads.chosen.active, stores.chosen.active)),
-            dispatch.empty.eq(~Cat(*self.waiting).any()),
+            dispatch.empty.eq(~Cat(*self.waiting, loads.chosen.active).any()),
             dispatch.moved.eq(self._moved()),
             loads.broken.eq(Cat(*self.cut_loads).any()),
             stores.broken.eq(
@@ -118,7 +119,7 @@ class Core(Block):
         narrow = [
             one.number for one in (hardware.inputs if reads else hardware.outputs) if one.other_container
         ]
-        executor = Transfers(f"{hardware.name}_{unit}", dma, places, narrow)
+        executor = (Loads if reads else Transfers)(f"{hardware.name}_{unit}", dma, places, narrow)
         return self.use(
             m, executor, f"{unit}_executor", **self._queue(m, number, unit),
             transfer=moves.transfer, transfer_valid=moves.transfer_valid, transfer_ready=moves.transfer_ready,
@@ -159,9 +160,9 @@ class Core(Block):
     def _spread(self, m: Module) -> _Side:
         """Between the reader and the staging of the inputs."""
         load: Dma = self.hardware.load
-        chosen, side = Chosen().create(path=("load_chosen",)), self.load
+        chosen, side = Chosen(load).create(path=("load_chosen",)), self.load
         ends = self.use(
-            m, Spread(f"{self.hardware.name}_spread", load, len(self.ready)), "spread", transfer=side.transfer,
+            m, Spread(f"{self.hardware.name}_spread", load, len(self.ready)), "spread", rest=chosen.rest,
             where=chosen.where, halt=self.dispatch.halt, tvalid=side.tvalid, tready=side.tready, tlast=side.tlast,
             ready=Cat(*self.ready), low=side.tdata[: load.index_width], token=self.token,
         )  # fmt: skip
@@ -169,7 +170,7 @@ class Core(Block):
 
     def _drain(self, m: Module) -> _Side:
         """Between the staging of the outputs and the writer."""
-        chosen, side = Chosen().create(path=("store_chosen",)), self.store
+        chosen, side = Chosen(self.hardware.store).create(path=("store_chosen",)), self.store
         ends = self.use(
             m, Drain(f"{self.hardware.name}_drain", self.hardware.store, len(self.valid)), "drain",
             transfer=side.transfer, taken=side.transfer_valid & side.transfer_ready, where=chosen.where,

@@ -54,6 +54,7 @@ class Executor(Block):
             "halt": In(1),
             "pop": Out(1),
             "begins": Out(1),
+            "ends": Out(1),
             "takes": Out(count),
             "gives": Out(count),
             "failed": Out(1),
@@ -62,14 +63,18 @@ class Executor(Block):
         super().__init__(name, common | ports, clocked=True, resets=True)
 
     def turn(self, m: Module, ends: Value) -> Signal:
-        """Whether an instruction runs that began before; ``begins`` and ``pop`` with their tokens are driven here."""
+        """Whether an instruction runs that began before; its end, with what it takes and gives, is driven here."""
+        m.d.comb += [self.ends.eq(ends), self.gives.eq(self.entry.signal & ends.replicate(len(self.gives)))]
+        return self.turns(m, ends, Const(0, 1))
+
+    def turns(self, m: Module, ends: Value, lacks: Value) -> Signal:
+        """As `turn`, without ends and the tokens they give, of instructions that also wait while something lacks."""
         entry, running = self.entry, Signal(name="running")
-        lacks = (entry.wait & ~self.there) | (entry.signal & ~self.room)
+        tokens = (entry.wait & ~self.there) | (entry.signal & ~self.room)
         m.d.comb += [
-            self.begins.eq(self.valid & ~running & ~lacks.any() & ~self.halt),
+            self.begins.eq(self.valid & ~running & ~tokens.any() & ~lacks & ~self.halt),
             self.pop.eq(ends),
             self.takes.eq(entry.wait & self.begins.replicate(len(self.takes))),
-            self.gives.eq(entry.signal & ends.replicate(len(self.gives))),
         ]
         with m.If(ends):
             m.d.sync += running.eq(0)
@@ -84,7 +89,7 @@ class Executor(Block):
 
 
 @dataclass(frozen=True)
-class _Held:
+class Held:
     """The registers of a mover, by their names in :data:`blueprint.systems.instructions.MOVED`."""
 
     address: Value
@@ -107,7 +112,7 @@ class Transfers(Executor):
     latency = "1 cycle from the begin of a start to its transfer"
     throughput = "one instruction per cycle beside transfers"
 
-    def __init__(self, name: str, dma: Dma, places: int, narrow: Sequence[int] = ()) -> None:
+    def __init__(self, name: str, dma: Dma, places: int, narrow: Sequence[int] = (), **more: Any) -> None:
         self.dma, self.places, self.narrow = dma, places, narrow
         ports = {
             "position": In(POSITION_BITS),
@@ -120,35 +125,53 @@ class Transfers(Executor):
             "error": In(RESPONSE_BITS),
             "refused": In(1),
             "misframed": In(1),
-            "chosen": Out(Chosen()),
+            "chosen": Out(Chosen(dma)),
         }
-        super().__init__(name, ports)
+        super().__init__(name, ports | more)
 
     def elaborate(self, platform: Any) -> Module:
         m, starts = self.module(), self.entry.starts
         registers, wrong = self._registers(m)
         begins_start = self.begins & starts
         offered = begins_start & ~wrong
-        running = Signal(name="moving")
-        ends = (self.begins & ~starts) | (running & (self.done | self.refused))
-        self.turn(m, ends)
-        with m.If(offered):
-            m.d.sync += running.eq(1)
-        with m.Elif(self.done | self.refused):
-            m.d.sync += running.eq(0)
-        offering = held(m, "offering", offered, self.transfer_ready)
-        m.d.comb += [self.transfer_valid.eq(offering), self.chosen.active.eq(running)]
+        m.d.comb += self.transfer_valid.eq(held(m, "offering", offered, self.transfer_ready))
         self._transfer(m, registers)
+        running = self._moving(m, offered, registers)
         bad = self.error.any() | self.misframed
         broken = running & self.done & bad
         self.fails(
-            m, (begins_start & wrong) | (running & self.refused) | broken,
+            m, (begins_start & wrong) | self.refused | broken,
             refused=~broken, bus_error=broken & self.error.any(), misframed=broken & ~self.error.any(),
             response=self.error,
         )  # fmt: skip
         return m
 
-    def _registers(self, m: Module) -> tuple[_Held, Value]:
+    def _moving(self, m: Module, offered: Value, registers: Held) -> Value:
+        """Do the instructions; returns whether a transfer runs that `done` is of."""
+        running = Signal(name="moving")
+        ends = (self.begins & ~self.entry.starts) | (running & (self.done | self.refused))
+        self.turn(m, ends)
+        with m.If(offered):
+            m.d.sync += running.eq(1)
+        with m.Elif(self.done | self.refused):
+            m.d.sync += running.eq(0)
+        place = registers.place
+        m.d.comb += [
+            self.index.eq(self.indexed(registers)),
+            self.chosen.active.eq(running),
+            self.chosen.where.eq(place[:LAST_BIT]),
+            self.chosen.last.eq(place[LAST_BIT]),
+            self.chosen.narrow.eq(place[NARROW_BIT]),
+        ]
+        return running
+
+    def indexed(self, registers: Held) -> Value:
+        """The index that rows are gathered by."""
+        width = self.dma.index_width
+        position = zero_extend(self.position[:width], width)
+        return Mux(registers.index == INDICES.index("token"), self.token, position)
+
+    def _registers(self, m: Module) -> tuple[Held, Value]:
         """(the registers, whether one of them holds what cannot be)."""
         transfer, entry = self.dma.transfer, self.entry
         widths = [*(transfer[name].width for name in MOVED[:-2]), NARROW_BIT + 1, INDEX_BITS]
@@ -157,7 +180,7 @@ class Transfers(Executor):
             taken = self.begins & entry.writes & (entry.register == number)
             values.append(register(m, width, f"{name}_held", taken, entry.value[:width]))
             above.append(register(m, 1, f"{name}_above", taken, entry.value[width:].any()))
-        held = _Held(**dict(zip(MOVED, values, strict=True)))
+        held = Held(**dict(zip(MOVED, values, strict=True)))
         place = held.place
         known = Cat(*(place[:LAST_BIT] == number for number in self.narrow)).any()
         wrong = Cat(
@@ -165,21 +188,12 @@ class Transfers(Executor):
         )
         return held, wrong.any()
 
-    def _transfer(self, m: Module, held: _Held) -> None:
-        place, index = held.place, held.index
-        token, width = index == INDICES.index("token"), self.dma.index_width
-        position = zero_extend(self.position[:width], width)
+    def _transfer(self, m: Module, held: Held) -> None:
         transfer = joined(
             self.dma.transfer, address=held.address, row_bytes=held.row_bytes, rows=held.rows, stride=held.stride,
-            gather=index.any(),
+            gather=held.index.any(),
         )  # fmt: skip
-        m.d.comb += [
-            self.transfer.eq(transfer),
-            self.index.eq(Mux(token, self.token, position)),
-            self.chosen.where.eq(place[:LAST_BIT]),
-            self.chosen.last.eq(place[LAST_BIT]),
-            self.chosen.narrow.eq(place[NARROW_BIT]),
-        ]
+        m.d.comb += self.transfer.eq(transfer)
 
 
 class Runner(Executor):

@@ -29,7 +29,7 @@ class Spread(Block):
     def __init__(self, name: str, dma: Dma, count: int) -> None:
         self.dma, self.count = dma, count
         ports = {
-            "transfer": In(layout(dma.transfer)),
+            "rest": In(clog2(dma.beat_units)),
             "where": In(LAST_BIT),
             "halt": In(1),
             "low": In(dma.index_width),
@@ -47,12 +47,8 @@ class Spread(Block):
         m, count, whole = self.module(), self.count, self.dma.beat_units
         lines = Cat(*(self.where == number for number in range(count)))
         token = self.where == count
-        low = clog2(whole)
-        rest = Signal(low, name="rest")
-        units = self.transfer.row_bytes[clog2(UNIT_BYTES) :][:low]
         m.d.comb += [
-            rest.eq((units * self.transfer.rows[:low])[:low] if low else Const(0, 0)),
-            self.units.eq(Mux(self.tlast & rest.any(), rest, whole)),
+            self.units.eq(Mux(self.tlast & self.rest.any(), self.rest, whole)),
             self.tready.eq(self.halt | token | (lines & self.ready).any()),
             self.offered.eq(lines & (self.tvalid & ~self.halt).replicate(count)),
             self.token.eq(register(m, len(self.token), "token_held", self.tvalid & token, self.low)),

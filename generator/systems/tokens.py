@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import bit_length
-from blueprint.systems.instructions import TOKENS_MOST, UNITS
+from blueprint.systems.instructions import TOKENS_MOST, UNITS, tokens_most
 from generator.block import Block
 
 #: One line for each ordered pair of units.
@@ -41,6 +41,6 @@ class Tokens(Block):
                     m.d.sync += tokens.eq(tokens + 1)
                 with m.Elif(~self.gives[given] & self.takes[taken]):
                     m.d.sync += tokens.eq(tokens - 1)
-                there[taken], room[given] = tokens != 0, tokens != TOKENS_MOST
+                there[taken], room[given] = tokens != 0, tokens < tokens_most(UNITS[giver])
         m.d.comb += [self.there.eq(Cat(*there)), self.room.eq(Cat(*room))]
         return m

@@ -15,7 +15,7 @@ from generator.systems.control import Control
 from generator.systems.core import Core
 from generator.systems.dma import Reader, Writer
 from generator.systems.sequencer import Sequencer
-from generator.systems.wires import Dispatch, Moves, Program
+from generator.systems.wires import ENDS, Dispatch, Moves, Program
 
 
 class SystemTop(Block):
@@ -25,7 +25,8 @@ class SystemTop(Block):
     interrupt, also while memory does not answer; what memory still owes then is waited for, and dropped.
     Does not: begin another program before; a reset while memory owes answers has to be one of the memory too.
 
-    ``begins`` and ``ends`` are high for the cycle in which an instruction of a unit begins or ends, for tracing.
+    ``begins`` and ``ends`` are high for the cycle in which an instruction of a unit begins or ends, for tracing. The
+    first load under way ends by a line of its own, behind those of the units: others may begin and end before it.
     """
 
     place = "top"
@@ -43,7 +44,7 @@ class SystemTop(Block):
             "m_axi_store": Out(_memory(hardware.store)),
             "irq": Out(1),
             "begins": Out(len(UNITS)),
-            "ends": Out(len(UNITS)),
+            "ends": Out(ENDS),
         }
         super().__init__(f"{hardware.name}_{hardware.design_hash[:6]}", ports, clocked=False)
 

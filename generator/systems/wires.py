@@ -4,6 +4,7 @@ from typing import Any
 
 from amaranth.lib.wiring import In, Out, Signature
 
+from blueprint.numbers import clog2
 from blueprint.record import Record, bits
 from blueprint.shell import WORD_BITS
 from blueprint.systems.control import (
@@ -27,6 +28,8 @@ ENTRY = Record(
         *(bits(name, FORMAT[name].width) for name in ("wait", "signal", "register", "value")),
     )
 )
+#: Lines that tell of ends: one for each unit, and one for loads under way.
+ENDS = len(UNITS) + 1
 #: What an executor tells of an error.
 FAILURE = Record(
     (
@@ -81,11 +84,14 @@ class Moves(Signature):
 class Chosen(Signature):
     """What the executor of a mover tells staging of its transfer.
 
-    Whether it runs, its place, whether it ends a run, and whether its elements are in narrow containers.
+    Whether any runs; of the first one its place, whether it ends a run, whether its elements are in narrow containers,
+    and units of the last beat of a load, 0 where all belong to it.
     """
 
-    def __init__(self) -> None:
-        super().__init__({"active": Out(1), "where": Out(LAST_BIT), "last": Out(1), "narrow": Out(1)})
+    def __init__(self, dma: Dma) -> None:
+        chosen = {"active": 1, "where": LAST_BIT, "last": 1, "narrow": 1}
+        chosen |= {"rest": clog2(dma.beat_units)} if dma.reads else {}
+        super().__init__({name: Out(bits) for name, bits in chosen.items()})
 
 
 class Dispatch(Signature):

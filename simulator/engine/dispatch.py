@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from blueprint.timing import Ints
 from simulator.engine.compiled import compiled, inner
+from simulator.engine.loads import DONE, Loads, take
 from simulator.engine.machine import NEVER, Table
 from simulator.engine.memory_port import Port
-from simulator.engine.movers import Mover, Moving, at_rest, offer, read, read_cycle, write
+from simulator.engine.movers import Mover, Moving, at_rest, offer, read_cycle, write
 
 #: Kinds of instruction by what their execution takes.
 AT_ONCE, WRITE, RUN, MOVE, INTERRUPT, END = range(6)
@@ -39,6 +40,9 @@ class Steps(NamedTuple):
     queue: int
     tokens: int
     load: int
+    asked: int
+    load_tokens: int
+    flights: int
 
 
 class Side(NamedTuple):
@@ -51,18 +55,22 @@ class Side(NamedTuple):
 
 
 class Code(NamedTuple):
-    """A program: kind, unit, masks of the tokens that are taken and given, and number of the run or transfer."""
+    """A program: kind, unit, masks of the tokens that are taken and given, and number of the run or transfer.
+
+    ``alone`` is 1 for what begins when no load is under way.
+    """
 
     kinds: Ints
     units: Ints
     waits: Ints
     signals: Ints
     jobs: Ints
+    alone: Ints
 
 
 class Jobs(NamedTuple):
     """Runs (cycles to the end of their instruction, the load that brings the last input, cycles behind that), and
-    transfers: shapes as `movers.timed` has them, and cycles by phase of the memory, 0 where not known yet."""
+    transfers: shapes as `movers.timed` has them, and of stores cycles by phase of the memory, 0 where not known yet."""
 
     spans: Ints
     needs: Ints
@@ -78,6 +86,8 @@ class Book(NamedTuple):
     ends: Ints
     reasons: Ints
     waited: Ints
+    #: The last cycle of an instruction in the queue of its unit.
+    leaves: Ints
     #: By unit: from when it is free, instructions so far, and the last ones.
     free: Ints
     queued: Ints
@@ -87,20 +97,24 @@ class Book(NamedTuple):
     taken: Ints
     gives: Ints
     takes: Ints
-    #: The next cycle of fetch, and the run that waits for a load, -1 for none.
+    #: The next cycle of fetch, the run that waits for a load, -1 for none, and how many loads were taken.
     clock: Ints
+    #: When the last loads are done.
+    landed: Ints
 
 
 @compiled
 def run_pass(
-    steps: Steps, fetch: Side, load: Side, store: Side, code: Code, jobs: Jobs, book: Book, now: int
+    steps: Steps, fetch: Side, loads: Loads, store: Side, code: Code, jobs: Jobs, book: Book, now: int
 ) -> int:
     """Run a pass whose program is asked for in cycle ``now``; the cycle in which its end is dispatched, or UNKNOWN."""
     _reset(book, now, len(code.kinds))
     offer(fetch.state[0], 0, 8 * len(code.kinds), 1, 0, 0)
     for i in range(len(code.kinds)):
         kind, unit = code.kinds[i], code.units[i]
-        room = _room(steps, book, unit, i) if kind < INTERRUPT else _all_free(book)
+        room = (
+            _room(steps, book, unit, i) if kind < INTERRUPT else max(_all_free(book), loads.clock[DONE] + 1)
+        )
         if room >= NEVER:
             return UNKNOWN
         at = _dispatched(fetch, book, room)
@@ -108,18 +122,19 @@ def run_pass(
             book.begins[i] = book.ends[i] = at
             book.reasons[i], book.waited[i] = INSTRUCTIONS, 0
             continue
-        begin = _begin(steps, code, book, i, unit, at + 1)
+        ready = max(at + 1, _flown(steps, loads, code, book, i, unit))
+        begin = _begin(steps, code, book, i, unit, ready, loads.clock[DONE] + 1)
         if begin >= NEVER:
             return UNKNOWN
-        _execute(steps, load, store, code, jobs, book, i, begin)
+        _execute(steps, loads, store, code, jobs, book, i, begin)
     return book.ends[len(code.kinds) - 1] if _settled(book) else UNKNOWN
 
 
 @inner
 def _reset(book: Book, now: int, length: int) -> None:
-    book.clock[0], book.clock[1] = now, -1
+    book.clock[0], book.clock[1], book.clock[2] = now, -1, 0
     for i in range(length):
-        book.ends[i] = -1
+        book.ends[i] = book.leaves[i] = -1
     for unit in range(COUNT):
         book.queued[unit] = 0
     for pair in range(COUNT * COUNT):
@@ -142,7 +157,7 @@ def _room(steps: Steps, book: Book, unit: int, i: int) -> int:
     """The cycle from which the queue of a unit has room for instruction ``i``, which enters it."""
     number = book.queued[unit]
     at = number % steps.queue
-    room = 0 if number < steps.queue else book.ends[book.queue[unit, at]] + 1
+    room = 0 if number < steps.queue else book.leaves[book.queue[unit, at]] + 1
     book.queue[unit, at] = i
     book.queued[unit] = number + 1
     return room
@@ -172,7 +187,22 @@ def _dispatched(fetch: Side, book: Book, room: int) -> int:
 
 
 @inner
-def _begin(steps: Steps, code: Code, book: Book, i: int, unit: int, ready: int) -> int:
+def _flown(steps: Steps, loads: Loads, code: Code, book: Book, i: int, unit: int) -> int:
+    """The cycle from which an instruction need not wait for loads under way."""
+    if unit != steps.load:
+        return 0
+    if code.alone[i] == 1:
+        alone: int = loads.clock[DONE] + 1
+        return alone
+    number = book.clock[2]
+    if code.kinds[i] != MOVE or number < steps.flights:
+        return 0
+    room: int = book.landed[number % steps.flights] + 1
+    return room
+
+
+@inner
+def _begin(steps: Steps, code: Code, book: Book, i: int, unit: int, ready: int, idle: int) -> int:
     """The cycle in which an instruction begins: its tokens are taken."""
     free = book.free[unit]
     begin, last, reason = max(ready, free), -1, INSTRUCTIONS
@@ -187,7 +217,7 @@ def _begin(steps: Steps, code: Code, book: Book, i: int, unit: int, ready: int) 
                 last, reason = at, other
             begin = max(begin, at + 1)
         if code.signals[i] >> other & 1:
-            begin = max(begin, _room_for_token(steps, book, unit * COUNT + other))
+            begin = max(begin, _room_for_token(steps, book, unit, unit * COUNT + other, begin))
     if begin >= NEVER:
         return NEVER
     for other in range(COUNT):
@@ -196,17 +226,22 @@ def _begin(steps: Steps, code: Code, book: Book, i: int, unit: int, ready: int) 
             book.takes[pair, book.taken[pair] % KEPT] = begin
             book.taken[pair] += 1
     book.begins[i], book.reasons[i] = begin, reason
-    book.waited[i] = min(begin - free, max(0, last + 1 - free))
+    if unit == steps.load:
+        free = max(free, idle)
+    book.waited[i] = max(0, min(begin - free, last + 1 - free))
     since: int = begin
     return since
 
 
 @inner
-def _room_for_token(steps: Steps, book: Book, pair: int) -> int:
-    """The cycle from which a counter of tokens has room for one more."""
-    before = book.given[pair] - steps.tokens
+def _room_for_token(steps: Steps, book: Book, unit: int, pair: int, begin: int) -> int:
+    """The cycle from which a counter of tokens has room for one more; of loads no tokens are counted under way."""
+    before = book.given[pair] - (steps.load_tokens if unit == steps.load else steps.tokens)
     if before < 0:
         return 0
+    if unit == steps.load:
+        there = before < book.taken[pair] and book.takes[pair, before % KEPT] < begin
+        return 0 if there else NEVER
     if before >= book.taken[pair] or book.given[pair] - book.taken[pair] >= KEPT:
         return NEVER
     room: int = book.takes[pair, before % KEPT] + 1
@@ -215,18 +250,26 @@ def _room_for_token(steps: Steps, book: Book, pair: int) -> int:
 
 @inner
 def _execute(
-    steps: Steps, load: Side, store: Side, code: Code, jobs: Jobs, book: Book, i: int, begin: int
+    steps: Steps, loads: Loads, store: Side, code: Code, jobs: Jobs, book: Book, i: int, begin: int
 ) -> None:
     kind, job, unit = code.kinds[i], code.jobs[i], code.units[i]
-    end = begin
+    end, free = begin, -1
     if kind == WRITE:
         end = begin + steps.write
     elif kind == MOVE:
         taken = begin + steps.offer
-        end = taken + _moved(load if unit == steps.load else store, jobs, job, taken)
+        if unit == steps.load:
+            free = _taken(loads, jobs, job, taken) + steps.asked + 1
+            end = loads.clock[DONE]
+            book.landed[book.clock[2] % steps.flights] = end
+            book.clock[2] += 1
+        else:
+            end = taken + _moved(store, jobs, job, taken)
     elif kind == RUN:
         end = _run(steps, jobs, book, i, job, begin)
     _ended(code, book, i, unit, end)
+    if free >= 0:
+        book.free[unit], book.leaves[i] = free, free - 1
     if kind == MOVE and book.clock[1] >= 0:
         late = book.clock[1]
         if jobs.needs[code.jobs[late]] == i:
@@ -264,7 +307,7 @@ def _run(steps: Steps, jobs: Jobs, book: Book, i: int, job: int, begin: int) -> 
 @inner
 def _ended(code: Code, book: Book, i: int, unit: int, end: int) -> None:
     """Note the end of an instruction: its unit is free and its tokens are given."""
-    book.ends[i] = end
+    book.ends[i] = book.leaves[i] = end
     book.free[unit] = NEVER if end >= NEVER else end + 1
     if end >= NEVER:
         return
@@ -276,18 +319,22 @@ def _ended(code: Code, book: Book, i: int, unit: int, end: int) -> None:
 
 
 @inner
+def _taken(loads: Loads, jobs: Jobs, job: int, offered: int) -> int:
+    """The cycle in which a load is taken that is offered in a cycle."""
+    shape = jobs.shapes[job]
+    return take(loads, offered, job, shape[0], shape[1], shape[2], shape[3], shape[4])
+
+
+@inner
 def _moved(side: Side, jobs: Jobs, job: int, cycle: int) -> int:
-    """Cycles of a transfer that is taken in a cycle, which are looked at once for each phase of the memory."""
+    """Cycles of a store that is taken in a cycle, which are looked at once for each phase of the memory."""
     shape, phases = jobs.shapes[job], jobs.times.shape[1]
     if phases > 0 and jobs.times[job, cycle % phases] > 0:
         known: int = jobs.times[job, cycle % phases]
         return known
     m = side.state[0]
     offer(m, shape[0], shape[1], shape[2], shape[3], shape[4])
-    if shape[5] > 0:
-        found = write(side.port, side.mover, m, side.rings, cycle, shape[5], shape[6])
-    else:
-        found = read(side.port, side.mover, m, side.rings, cycle)
+    found = write(side.port, side.mover, m, side.rings, cycle, shape[5], shape[6])
     if phases > 0:
         jobs.times[job, cycle % phases] = found
     return found

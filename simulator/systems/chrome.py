@@ -36,15 +36,17 @@ class Slice:
 
 
 def of_decoded(decoded: Decoded, picture: Image) -> Iterator[Slice]:
-    """Every start of a run with values, unit by unit."""
+    """Every start of a run with values, unit by unit; a load from the end of the one before."""
     moved = transfers(decoded.trace)
     for unit in UNITS:
-        sizes = iter([size for _, size in moved.get(unit, ())])
+        sizes, last = iter([size for _, size in moved.get(unit, ())]), -1
         for span in decoded.trace.spans[unit]:
             if span.text.kind != "start":
                 continue
             purpose, _ = picture.notes[decoded.passes[span.place]][span.number]
-            yield Slice(unit, purpose, span.place, span.number, span.begin, span.end, next(sizes, 0))
+            since = max(span.begin, last + 1)
+            last = span.end
+            yield Slice(unit, purpose, span.place, span.number, since, span.end, next(sizes, 0))
 
 
 def of_pass(program: Table, notes: Sequence[tuple[Purpose, int]], ran: Ran) -> Iterator[Slice]:
@@ -53,7 +55,7 @@ def of_pass(program: Table, notes: Sequence[tuple[Purpose, int]], ran: Ran) -> I
     starts = np.flatnonzero((code.kinds == dispatch.RUN) | (code.kinds == dispatch.MOVE))
     for number in starts.tolist():
         moved = int(sizes[code.jobs[number]]) if code.kinds[number] == dispatch.MOVE else 0
-        begin, end = int(ran.begins[number]), int(ran.ends[number])
+        begin, end = int(ran.since[number]), int(ran.ends[number])
         yield Slice(UNITS[code.units[number]], notes[number][0], 0, number, begin, end, moved)
 
 

@@ -93,10 +93,14 @@ def timed(
 
 def busy(trace: Trace) -> dict[str, int]:
     """Cycles in which each unit runs or moves."""
-    return {
-        unit: sum(span.end - span.begin + 1 for span in spans if span.text.kind == "start")
-        for unit, spans in trace.spans.items()
-    }
+    found = dict.fromkeys(trace.spans, 0)
+    for unit, spans in trace.spans.items():
+        last = -1
+        for span in spans:
+            if span.text.kind == "start":
+                found[unit] += span.end - max(span.begin, last + 1) + 1
+                last = span.end
+    return found
 
 
 def waits(trace: Trace) -> dict[str, dict[str, int]]:
@@ -118,11 +122,11 @@ def waits(trace: Trace) -> dict[str, dict[str, int]]:
                 used[other, unit] += 1
                 if at > last:
                     last, reason = at, other
-            gap = span.begin - free
+            gap = max(0, span.begin - free)
             waited = min(gap, max(0, last + 1 - free))
             reasons[reason] += waited
             reasons["instructions"] += gap - waited
-            free = span.end + 1
+            free = max(free, span.end + 1)
         reasons["instructions"] += max(0, trace.cycles - free)
         found[unit] = {name: cycles for name, cycles in reasons.items() if cycles}
     return found

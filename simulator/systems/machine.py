@@ -16,16 +16,17 @@ from blueprint.systems import control
 from blueprint.systems.control import Hardware
 from blueprint.systems.dma import PAGE_BYTES, Transfer
 from blueprint.systems.instructions import (
+    FLIGHTS,
     INDICES,
     LAST_BIT,
     MOVED,
     MOVERS,
     NARROW_BIT,
-    TOKENS_MOST,
     UNITS,
     WORD_BYTES,
     WORDS,
     Instruction,
+    tokens_most,
 )
 from blueprint.systems.memory_port import MemoryPort
 from blueprint.systems.starved import Cycles
@@ -119,6 +120,8 @@ class _Executor:
     registers: dict[int, int] = field(default_factory=dict)
     begun: int = -1
     end: int = -1  # where it is known
+    #: Loads under way: where they stand in the program, and when they began.
+    flights: deque[tuple[int, Instruction, int]] = field(default_factory=deque)
 
 
 class Machine:
@@ -172,12 +175,17 @@ class Machine:
             if cycle - last > STUCK:
                 raise RuntimeError(f"A program must run to its end, not be stuck from cycle {last} on")
             cycle += 1
+        return self._told()
+
+    def _told(self) -> Trace:
+        """The trace, whose spans are in the order of their begins: loads end behind what began later."""
         self.trace.cycles = self.over
+        self.trace.spans["load"].sort(key=lambda span: span.begin)
         return self.trace
 
     def _owed(self, cycle: int) -> tuple[str, ...]:
         """The movers that have a transfer."""
-        started = [unit for unit in MOVERS if 0 <= self.units[unit].begun < cycle]
+        started = [unit for unit in MOVERS if 0 <= self.units[unit].begun < cycle or self.units[unit].flights]
         return ("fetch",) * self.fetching + tuple(started)
 
     def _watch(self, cycle: int, owed: tuple[str, ...]) -> None:
@@ -208,7 +216,10 @@ class Machine:
         if self.halts and self.drain.opened:
             self.store.frames[0] = self.store.beat + 1
         self.waiting = {unit: len(one.queue) for unit, one in self.units.items()}
+        self.under_way = len(self.units["load"].flights)
         done = self._movers(cycle)
+        if done.get("load"):
+            self._lands(cycle)
         for unit, one in self.units.items():
             self._execute(cycle, unit, one, done)
         for unit, number, instruction in self.pushed:
@@ -230,12 +241,15 @@ class Machine:
                 self.seen[name] += 1
                 if name == "store":
                     self.opening = offer[1]
+            waits = mover.bursts.offers
             mover.cycle(cycle)
+            if name == "load" and waits and not mover.bursts.offers:
+                self.units[name].end = cycle + control.ASKED
             self.moves |= mover.moved_now
             for event in mover.events:
                 if event.kind == "request":
                     self.trace.requests.setdefault(name, []).append((cycle, event.first, event.second))
-                elif event.kind in ("done", "refused"):
+                elif event.kind == "done" or (event.kind == "refused" and name != "load"):
                     found[name] = True
             mover.events.clear()
             if name == "store" and offer and name not in self.offers:
@@ -263,7 +277,7 @@ class Machine:
             if self.waiting[one.unit] == control.QUEUE_DEPTH:
                 return False
             self.pushed.append((one.unit, self.number, self._positioned(one)))
-        elif any(self.waiting.values()):
+        elif any(self.waiting.values()) or self.under_way:
             return False
         self.ended = one.kind == "end"
         self.number += 1
@@ -288,12 +302,16 @@ class Machine:
             return
         number, instruction = one.queue[0]
         if one.begun < 0:
-            if self.halts or any(self._lacks(unit, instruction)):
+            if self.halts or any(self._lacks(unit, instruction)) or self._held_back(unit, instruction):
                 return
             self.moves = True
             self.taken += [(other, unit) for other in instruction.wait]
             one.begun, one.end = cycle, self._begin(cycle, unit, one, instruction)
-        if one.end == cycle or (one.begun < cycle and unit in MOVERS and done.get(unit)):
+        if one.end == cycle and unit == "load" and instruction.kind == "start":
+            one.queue.popleft()
+            one.flights.append((number, instruction, one.begun))
+            one.begun = -1
+        elif one.end == cycle or (one.begun < cycle and unit == "store" and done.get(unit)):
             self.moves = True
             one.queue.popleft()
             self.given += [(unit, other) for other in instruction.signal]
@@ -302,9 +320,27 @@ class Machine:
             )
             one.begun = -1
 
+    def _lands(self, cycle: int) -> None:
+        """The first load under way is done."""
+        number, instruction, begun = self.units["load"].flights.popleft()
+        self.moves = True
+        self.given += [("load", other) for other in instruction.signal]
+        self.trace.spans["load"].append(
+            Span(self.next, number, self.programs[self.next][number], begun, cycle)
+        )
+
+    def _held_back(self, unit: str, one: Instruction) -> bool:
+        """True if an instruction waits for loads under way."""
+        if unit != "load":
+            return False
+        if one.kind != "start":
+            return bool(one.signal) and self.under_way > 0
+        by_token = INDICES[self.units[unit].registers[MOVED.index("index")]] == "token"
+        return self.under_way == FLIGHTS or (by_token and self.under_way > 0)
+
     def _lacks(self, unit: str, one: Instruction) -> Iterator[bool]:
         yield from (not self.tokens[other, unit] for other in one.wait)
-        yield from (self.tokens[unit, other] == TOKENS_MOST for other in one.signal)
+        yield from (self.tokens[unit, other] >= tokens_most(unit) for other in one.signal)
 
     def _begin(self, cycle: int, unit: str, executor: _Executor, one: Instruction) -> int:
         """The cycle in which an instruction that begins now ends; -1 where its mover will tell."""

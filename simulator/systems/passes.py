@@ -19,6 +19,7 @@ from blueprint.systems import control
 from blueprint.systems.control import Hardware
 from blueprint.systems.dma import PAGE_BYTES, Dma
 from blueprint.systems.instructions import (
+    FLIGHTS,
     INDICES,
     LAST_BIT,
     MOVED,
@@ -27,6 +28,7 @@ from blueprint.systems.instructions import (
     UNITS,
     WORDS,
     Instruction,
+    tokens_most,
 )
 from blueprint.systems.memory_port import MemoryPort
 from blueprint.systems.runs import Runs
@@ -35,13 +37,14 @@ from blueprint.workloads.tasks import Rowwise
 from simulator.engine import dispatch, movers
 from simulator.engine.dispatch import Book, Code, Jobs, Side, Steps
 from simulator.engine.machine import table
-from simulator.engine.memory_port import Port
-from simulator.engine.movers import Mover, Moving
+from simulator.engine.movers import Moving
+from simulator.systems.loads import ring_words, sized, tables, timed
 
 _STEPS = Steps(
     write=control.WRITE, offer=control.OFFER, first_beat=control.FIRST_BEAT, done=control.DONE, staged=control.STAGED,
     first_look=control.FIRST_LOOK, look=control.LOOK, answer=control.ANSWER, queue=control.QUEUE_DEPTH,
-    tokens=TOKENS_MOST, load=UNITS.index("load"),
+    tokens=TOKENS_MOST, load=UNITS.index("load"), asked=control.ASKED, load_tokens=tokens_most("load"),
+    flights=FLIGHTS,
 )  # fmt: skip
 _ADDRESS, _BYTES, _ROWS, _STRIDE, _PLACE, _INDEX = range(len(MOVED))
 _TOKEN, _POSITION = INDICES.index("token"), INDICES.index("position")
@@ -118,12 +121,16 @@ class _Reading:
         self.needed: list[list[tuple[str, int]]] = []
         self.moved: list[list[Written]] = []
         self.stores: list[bool] = []
+        self.alone: list[bool] = []
 
     def execute(self, number: int, one: Instruction) -> tuple[int, int]:
         """Kind of an instruction for `dispatch`, and the number of its transfer or run."""
+        self.alone.append(False)
         if not one.unit:
             return (dispatch.END if one.kind == "end" else dispatch.INTERRUPT), -1
         mover, mine = one.unit in MOVERS, self._registers[one.unit]
+        by_token = one.kind == "start" and mover and mine[_INDEX][0] == _TOKEN
+        self.alone[-1] = one.unit == "load" and (by_token or (one.kind != "start" and bool(one.signal)))
         if one.kind in ("set", "setp"):
             mine[one.register] = one.value, int(one.kind == "setp")
             return (dispatch.AT_ONCE if mover or one.register >= WORDS else dispatch.WRITE), -1
@@ -197,6 +204,7 @@ def read_program(hardware: Hardware, runs: Runs, program: Sequence[Instruction])
         [mask(one.wait) for one in program],
         [mask(one.signal) for one in program],
         [job for _, job in done],
+        reading.alone,
     ]
     moved = np.array(reading.moved, np.int64).reshape(-1, len(MOVED), 2)
     loads, tails = reading.latest()
@@ -214,13 +222,31 @@ def read_program(hardware: Hardware, runs: Runs, program: Sequence[Instruction])
 
 @dataclass(frozen=True)
 class Ran:
-    """A pass: of every instruction begin, end, what it waited for (a number of `UNITS`, or behind) and how long."""
+    """A pass: of every instruction begin, end, what it waited for (a number of `UNITS`, or behind) and how long.
+
+    ``since`` is the cycle from which an instruction alone has its unit: of a load behind the one before, and behind its
+    end where a load is under way all the while.
+    """
 
     position: int
     begins: Integers
     ends: Integers
     reasons: Integers
     waited: Integers
+    loads: Integers
+
+    @cached_property
+    def since(self) -> Integers:
+        found = self.begins.copy()
+        found[self.loads] = alone(self.begins[self.loads], self.ends[self.loads])
+        return found
+
+
+def alone(begins: Integers, ends: Integers) -> Integers:
+    """From when each instruction of a mover alone has it, where some end behind others that began later."""
+    before = np.maximum.accumulate(np.concatenate([[-1], ends]))[:-1]
+    found: Integers = np.maximum(begins, np.minimum(before, ends) + 1)
+    return found
 
 
 class Passes:
@@ -228,13 +254,11 @@ class Passes:
 
     def __init__(self, hardware: Hardware, memories: Sequence[MemoryPort], runs: Runs) -> None:
         self.hardware, self.runs = hardware, runs
-        self._sides = [
-            _side(mover, port)
-            for mover, port in zip((hardware.fetch, hardware.load, hardware.store), memories, strict=True)
-        ]
-        ports = memories[1:]
-        self._random = any(port.spread for port in memories[1:])
-        self._phases = lcm(*(lcm(port.period or 1, port.interval) for port in ports))
+        fetch, load, store = memories
+        self._fetch, self._store = _side(hardware.fetch, fetch), _side(hardware.store, store)
+        self._loads = tables(hardware.load, load)
+        self._random = store.spread > 0
+        self._phases = lcm(store.period or 1, store.interval)
         self._ids: dict[tuple[int, ...], int] = {}
         self._shapes = np.zeros((0, 7), np.int64)
         self._times = np.zeros((0, 0 if self._random else self._phases), np.int64)
@@ -257,9 +281,11 @@ class Passes:
         code.jobs[moves] = self._numbers(program, position, token)[code.jobs[moves]]
         jobs = Jobs(spans, program.needs, program.tails, self._shapes, self._times)
         count = len(code.kinds)
-        ran = Ran(position, *(np.zeros(count, np.int64) for _ in range(4)))
-        fetch, load, store = self._sides
-        found = dispatch.run_pass(_STEPS, fetch, load, store, code, jobs, self._book(ran), self.now)
+        loads = np.flatnonzero(code.units == UNITS.index("load"))
+        begins, ends, reasons, waited = (np.zeros(count, np.int64) for _ in range(4))
+        ran = Ran(position, begins, ends, reasons, waited, loads)
+        book = self._book(ran)
+        found = dispatch.run_pass(_STEPS, self._fetch, self._loads, self._store, code, jobs, book, self.now)
         if found == dispatch.UNKNOWN:
             raise RuntimeError("A program must have its cycles follow from the order of its instructions")
         self.now = found + control.NEXT_PASS
@@ -267,7 +293,7 @@ class Passes:
 
     def _book(self, ran: Ran) -> Book:
         pairs, kept = len(UNITS) ** 2, dispatch.KEPT
-        plain = [np.zeros(size, np.int64) for size in (len(UNITS), pairs, pairs, 2)]
+        plain = [np.zeros(size, np.int64) for size in (len(UNITS), pairs, pairs, 3)]
         queue = np.zeros((len(UNITS), control.QUEUE_DEPTH), np.int64)
         gives, takes = (np.zeros((pairs, kept), np.int64) for _ in range(2))
         queued, given, taken, clock = plain
@@ -276,6 +302,7 @@ class Passes:
             ran.ends,
             ran.reasons,
             ran.waited,
+            np.zeros_like(ran.ends),
             self._free,
             queued,
             queue,
@@ -284,6 +311,7 @@ class Passes:
             gives,
             takes,
             clock,
+            np.zeros(FLIGHTS, np.int64),
         )
 
     # Transfers --------------------------------------------------------------------------------------------------------
@@ -333,13 +361,5 @@ class Passes:
 
 
 def _side(mover: Dma, port: MemoryPort) -> Side:
-    sizes = Mover(
-        word_bytes=mover.data_width // 8, unit_bytes=mover.unit_bytes, word_units=int(mover.word_units),
-        beat_units=int(mover.beat_units), burst_words=mover.burst_words, page_words=int(mover.page_words),
-        outstanding=mover.outstanding, buffer_words=mover.buffer_words, index_width=mover.index_width,
-    )  # fmt: skip
-    longest = max(mover.outstanding, mover.buffer_words, port.depth) + 1
-    return Side(
-        Port(*(getattr(port, name) for name in Port._fields)), sizes, table(Moving, 1),
-        np.zeros((movers.RINGS, longest), np.int64),
-    )  # fmt: skip
+    rings = np.zeros((movers.RINGS, ring_words(mover, port)), np.int64)
+    return Side(timed(port), sized(mover), table(Moving, 1), rings)

@@ -45,7 +45,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Step:
-    """What happened in a cycle: ``begin`` or ``end`` of an instruction of a unit, or a request of a mover."""
+    """What happened in a cycle: ``begin`` or ``end`` of an instruction of a unit, or a request of a mover.
+
+    ``landed`` is the end of the first load under way; what ends otherwise is what began last.
+    """
 
     cycle: int
     what: str
@@ -63,15 +66,17 @@ class Found:
     cycles: int = -1
 
     def spans(self) -> dict[str, list[tuple[int, int]]]:
-        """Begin and end of every instruction, by unit, in their order."""
+        """Begin and end of every instruction that ended, by unit, in the order of their begins."""
         begun: dict[str, list[int]] = {unit: [] for unit in UNITS}
         found: dict[str, list[tuple[int, int]]] = {unit: [] for unit in UNITS}
         for step in self.steps:
+            mine = begun[step.unit] if step.what in ("begin", "end", "landed") else []
             if step.what == "begin":
-                begun[step.unit].append(step.cycle)
-            elif step.what == "end":
-                found[step.unit].append((begun[step.unit][len(found[step.unit])], step.cycle))
-        return found
+                mine.append(step.cycle)
+            elif step.what in ("end", "landed"):
+                first = mine.pop(-1 if step.what == "end" else 0)
+                found[step.unit].append((first, step.cycle))
+        return {unit: sorted(spans) for unit, spans in found.items()}
 
 
 def executable(
@@ -137,6 +142,7 @@ def _found(rows: Sequence[tuple[int, str, int, int]], names: Mapping[int, str]) 
         if kind == "units":
             for what, lines in (("begin", first), ("end", second)):
                 steps += [Step(cycle, what, unit) for n, unit in enumerate(UNITS) if lines >> n & 1]
+            steps += [Step(cycle, "landed", UNITS[0])] * (second >> len(UNITS) & 1)
         elif kind in ("fetch", "load", "store"):
             steps.append(Step(cycle, "request", kind, first, second))
     registers = {names[first]: second for _, kind, first, second in rows if kind == "register"}

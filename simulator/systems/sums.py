@@ -65,7 +65,7 @@ class Adding:
         """Add a pass."""
         self._passes += 1
         self._lengths += ran.ends
-        self._lengths -= ran.begins
+        self._lengths -= ran.since
         waits = np.bincount(self._cells + ran.reasons, ran.waited, len(self._waited))
         self._waited += waits.astype(np.int64)
         self._sizes += self.program.bytes(ran.position)[self._moved]

@@ -2,7 +2,8 @@
 
 A transfer finds its mover and the memory at rest, so how long it takes depends on its shape, its place in a page and
 the phase of the memory alone; of a memory that waits at random it also depends on how many requests came before, and
-nothing is remembered. The mover's model says it once for each.
+nothing is remembered. The mover's model says it once for each. Loads follow each other, which
+``simulator/systems/loads.py`` times.
 
 A run whose inputs are still being loaded when it starts (the LM head) ends with the last of them: its rows come slower
 than the unit takes them, which the compiler sees to.
@@ -11,8 +12,9 @@ than the unit takes them, which the compiler sees to.
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import lcm
 
 from blueprint.numbers import ceil_div
@@ -23,6 +25,7 @@ from blueprint.systems.instructions import MOVED, MOVERS, Instruction
 from blueprint.systems.memory_port import MemoryPort
 from blueprint.systems.starved import Cycles, Starved
 from simulator.systems import dma
+from simulator.systems.loads import Flying
 from simulator.systems.machine import Machine, Token, Trace, _Executor, _Never, stored_beat
 
 _PLACE = MOVED.index("place")
@@ -30,14 +33,25 @@ _PLACE = MOVED.index("place")
 
 @dataclass(frozen=True)
 class _Timed:
-    """A transfer by itself: cycles from the offer to `done`, and requests."""
+    """A store by itself: cycles from the offer to `done`, and requests."""
 
     cycles: int
     requests: int
 
 
-#: Transfers by shape, place in a page, phase of memory.
-Known = dict[tuple[object, ...], _Timed]
+#: Stores by shape, place in a page, phase of memory.
+Stores = dict[tuple[object, ...], _Timed]
+
+
+@dataclass(frozen=True)
+class Known:
+    """Transfers that were timed before: what another run of the same hardware with the same memory may use too.
+
+    ``loads`` is the reader, once there is one.
+    """
+
+    stores: Stores = field(default_factory=dict)
+    loads: list[Flying] = field(default_factory=list)
 
 
 class Timed(Machine):
@@ -60,10 +74,16 @@ class Timed(Machine):
         starved: Starved | None = None,
     ) -> None:
         super().__init__(hardware, programs, pages, memories, cycles, position=position, token=token)
-        self.known: Known = {} if known is None else known
-        self._ports = {"load": memories[1], "store": memories[2]}
-        self._asked = {"load": 0, "store": 0}
+        known = known or Known()
+        self.known = known.stores
+        if not known.loads:
+            known.loads.append(Flying(hardware.load, memories[1]))
+        (self.loads,) = known.loads
+        self.loads.again()
+        self._ports = {"store": memories[2]}
+        self._asked = {"store": 0}
         self._done = {"load": -1, "store": -1}
+        self._landing: deque[int] = deque()
         self._starved = starved or Starved(hardware)
         self._late: tuple[str, int] | None = None
         self.skipped = 0
@@ -78,8 +98,7 @@ class Timed(Machine):
             step = 1 if happened or self._fetching() != before else self._quiet(cycle)
             self.skipped += step - 1
             cycle += step
-        self.trace.cycles = self.over
-        return self.trace
+        return self._told()
 
     def _fetching(self) -> tuple[object, ...]:
         """What changes in the fetching mover, its memory and the queues while anything is under way."""
@@ -97,7 +116,7 @@ class Timed(Machine):
         if self.fetch.memory._waiting or self.fetch.bursts.request is not None:
             return 1
         ends = [one.end for one in self.units.values() if one.begun >= 0 and one.end > cycle]
-        ends += [done for done in self._done.values() if done > cycle]
+        ends += [done for done in (*self._landing, self._done["store"]) if done > cycle]
         ends += [offer[0] for offer in self.offers.values() if offer[0] > cycle]
         if not ends:
             raise RuntimeError(f"A program must run to its end, not be stuck from cycle {cycle} on")
@@ -118,14 +137,26 @@ class Timed(Machine):
             offer = self.offers.get(name)
             if offer and offer[0] <= cycle:
                 del self.offers[name]
-                self._done[name] = cycle + self._time(name, cycle, offer[1], offer[2])
                 if name == "load":
-                    self._arrived(cycle)
-            if self._done[name] == cycle:
+                    self._load(cycle, offer[1], offer[2])
+                else:
+                    self._done[name] = cycle + self._time(name, cycle, offer[1], offer[2])
+            if name == "load" and self._landing and self._landing[0] == cycle:
+                self._landing.popleft()
+                found[name] = True
+            elif name == "store" and self._done[name] == cycle:
                 found[name] = True
         return found
 
-    # Transfers --------------------------------------------------------------------------------------------------------
+    def _load(self, cycle: int, transfer: Transfer, indices: list[int]) -> None:
+        """A load is offered."""
+        taken, done = self.loads.take(transfer, indices[0] if indices else 0, cycle)
+        self.units["load"].end = taken + control.ASKED
+        self._done["load"] = done
+        self._landing.append(done)
+        self._arrived(cycle)
+
+    # Stores --------------------------------------------------------------------------------------------------------
 
     def _time(self, name: str, cycle: int, transfer: Transfer, indices: list[int]) -> int:
         """Cycles from the one in which a transfer is taken to the one in which it is done."""
@@ -133,7 +164,7 @@ class Timed(Machine):
         place = self.units[name].registers[_PLACE]
         moved = transfer.address + (indices[0] * transfer.stride if indices else 0)
         phase = cycle % lcm(port.period or 1, port.interval)
-        kind = stored_beat(self.hardware, place) if name == "store" else 0
+        kind = stored_beat(self.hardware, place)
         beyond = transfer.address + transfer.rows * max(transfer.stride, transfer.row_bytes) > port.size
         shape = (transfer.row_bytes, transfer.rows, transfer.stride % PAGE_BYTES, bool(indices))
         key = (name, kind, moved % PAGE_BYTES, *shape, phase)
@@ -145,23 +176,18 @@ class Timed(Machine):
 
     def _timed(self, name: str, cycle: int, transfer: Transfer, indices: list[int], place: int) -> _Timed:
         always: dma.Pattern = lambda _: True  # noqa: E731
-        mover: dma.Reader | dma.Writer
-        ends = dma.Ends((), (), always, always)
-        if name == "load":
-            mover = dma.Reader(self.hardware.load, ends, self._ports[name])
-        else:
-            mover = dma.Writer(self.hardware.store, ends, self._ports[name])
-            mover.source = drain = _Never()
+        mover = dma.Writer(self.hardware.store, dma.Ends((), (), always, always), self._ports[name])
+        mover.source = drain = _Never()
         mover.memory.accepted = before = self._asked[name]
         mover.bursts.offer(transfer, indices)
         for now in itertools.count(cycle):
             if now - cycle > dma.STUCK + _most_cycles(transfer, self._ports[name]):
                 raise RuntimeError(f"A transfer must end, not be stuck: {transfer}")
             mover.cycle(now)
-            if now == cycle and name == "store":
+            if now == cycle:
                 beat, port = stored_beat(self.hardware, place), self.hardware.width // 8
                 drain.begin(transfer, port // control.UNIT_BYTES, max(1, port // beat))
-                mover.frames.append(ceil_div(transfer.row_bytes * transfer.rows, port))  # type: ignore[union-attr]
+                mover.frames.append(ceil_div(transfer.row_bytes * transfer.rows, port))
             if any(event.kind in ("done", "refused") for event in mover.events):
                 return _Timed(now - cycle, mover.memory.accepted - before)
             mover.events.clear()

@@ -156,11 +156,20 @@ def test_a_queue_that_is_too_short_is_refused() -> None:
 
 
 def test_more_tokens_than_a_counter_holds_are_refused() -> None:
-    gives = [Instruction("sync", "load", signal=("matrix",)) for _ in range(16)]
+    gives = [Instruction("sync", "store", signal=("matrix",)) for _ in range(16)]
     assert refusal([*gives[1:], END], 4) is None
     assert refusal([*gives, END], 4) == (
-        "A program must run to its end, not wait for ever: instruction 15 (sync load signal matrix) for matrix to "
+        "A program must run to its end, not wait for ever: instruction 15 (sync store signal matrix) for matrix to "
         "take one of 15 tokens"
+    )
+
+
+def test_a_load_leaves_room_for_the_tokens_of_those_under_way() -> None:
+    gives = [Instruction("sync", "load", signal=("matrix",)) for _ in range(13)]
+    assert refusal([*gives[1:], END], 4) is None
+    assert refusal([*gives, END], 4) == (
+        "A program must run to its end, not wait for ever: instruction 12 (sync load signal matrix) for matrix to "
+        "take one of 12 tokens"
     )
 
 

@@ -12,6 +12,7 @@ from blueprint.unit import flip_flops
 from generator.emission import emit
 from generator.systems.control import Control
 from generator.systems.executors import Runner, Transfers
+from generator.systems.loads import Loads
 from generator.systems.sequencer import Sequencer
 from generator.systems.sides import Drain
 from generator.systems.staging import Inlet, Outlet
@@ -26,7 +27,8 @@ def blocks(hardware: Hardware) -> list[tuple[Any, dict[str, Any]]]:
     found: list[tuple[Any, dict[str, Any]]] = [
         (Control(hardware), inventory.control()),
         (Sequencer(hardware), inventory.sequencer()),
-        (Transfers("load", hardware.load, 3), inventory.transfers(hardware.load)),
+        (Loads("load", hardware.load, 3), inventory.transfers(hardware.load)),
+        (Transfers("store", hardware.store, 3), inventory.transfers(hardware.store)),
         (Drain("drain", hardware.store, 1), inventory.drain(hardware.store)),
     ]
     found += [

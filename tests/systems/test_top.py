@@ -174,6 +174,56 @@ def test_passes_take_the_cycles_of_the_model(bench: Path) -> None:
     agrees(found, writing.model(ports, 3, position=1, token=listed.__getitem__))
 
 
+# Loads that follow each other -----------------------------------------------------------------------------------------
+
+
+def following(*broken: int) -> Writing:
+    """Loads of tokens without anything between, more than can be under way; those of some addresses come in between."""
+    writing, token = Writing(small()), len(small().inputs)
+    tokens = writing.take(64)
+    writing.memory[tokens : tokens + 32 : 4] = [3, 1, 2, 0, 7, 4, 2, 9]
+    writing.move("load", token, tokens, 4)
+    for _ in range(6):
+        writing.say("start", "load", signal=("store",))
+    for address in broken:
+        writing.say("set", "load", 0, address)
+        writing.say("start", "load")
+    writing.say("set", "load", 0, tokens)
+    writing.say("set", "load", 5, 1, signal=("store",))
+    writing.say("start", "load", signal=("store",))
+    writing.say("start", "load")
+    writing.say("sync", "load", signal=("store",))
+    for _ in range(9):
+        writing.say("sync", "store", wait=("load",))
+    writing.end()
+    return writing
+
+
+@pytest.mark.parametrize("behavior", BEHAVIORS)
+def test_loads_under_way_take_the_cycles_of_the_model(behavior: str, bench: Path) -> None:
+    """A token given by no load, and a load by the token, wait for all under way; the fifth for the first."""
+    writing, ports = following(), memories(behavior)
+    (found,), _ = rtl.run(bench, small(), writing.memory.tobytes(), [rtl.Job(writing.registers(), ports)])
+    assert status(found) == {"done": 1}
+    trace = writing.model(ports, token=lambda address: int(writing.memory[address]))
+    agrees(found, trace)
+    starts = [span for span in trace.spans["load"] if span.text.kind == "start"]
+    assert all(later.begin < one.end for one, later in zip(starts[:6], starts[1:7], strict=True))
+    assert all(later.begin > one.end for one, later in zip(starts, starts[4:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [(DATA + 2, {"refused": 1}), (4096 * 15, {"bus_error": 1, "response": 2})],
+)
+def test_a_load_that_fails_behind_others_ends_the_program(
+    address: int, told: dict[str, int], bench: Path
+) -> None:
+    ports = memories()
+    ports[1] = dataclasses.replace(ports[1], poisoned=(4096 * 15, 4096 * 15 + 8))
+    assert ends(bench, following(address), ports) == {"done": 1, **told}
+
+
 # What goes wrong ------------------------------------------------------------------------------------------------------
 
 
@@ -313,7 +363,7 @@ def test_what_cannot_start_says_why_and_moves_nothing(
     assert (status(found), found.steps, left) == ({"done": 1, told: 1}, [], writing.memory.tobytes())
 
 
-@pytest.mark.parametrize("cycle", [0, 5, 30, 60, 100, 150, 200])
+@pytest.mark.parametrize("cycle", [0, 5, 30, 60, 100, 130, 160])
 def test_the_host_stops_a_program_at_any_time(cycle: int, bench: Path) -> None:
     writing = products(2)
     sound = rtl.Job(writing.registers(), memories(), reset=False)
