@@ -64,7 +64,8 @@ class Size:
     """A number that software writes before a run: from 1 to ``most``.
 
     A run reads ``bits`` of a copy that is made when it starts; 0 where no step of it depends on the size. ``there`` is
-    0 in designs that have no such register.
+    0 in designs that have no such register. One that is ``later`` stands behind the hash: its family had counters at
+    their addresses before.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Size:
     bits: Number
     text: str
     there: Number = 1
+    later: bool = False
 
     @property
     def width(self) -> Number:
@@ -155,8 +157,8 @@ class RegisterFile:
     ``sizes`` and ``rules`` are all that a design of the family may have; those with ``there`` 0 are left out.
     ``waits`` says in words what each stall counter counts, by the reason in :data:`WAITS`; ``dependency`` is 1 where a
     run may wait for its own results and the hardware counts such cycles. ``flags`` are status bits of the family,
-    above those of every design. ``words`` are the words reserved for sizes where that is not one for each of ``sizes``:
-    designs of a family with as many words have their counters at the same addresses.
+    above those of every design. ``words`` are the words reserved for sizes, without later ones, where that is not one
+    for each of ``sizes``: all designs of a family have their counters at the same addresses.
     """
 
     sizes: tuple[Size, ...]
@@ -175,7 +177,9 @@ class RegisterFile:
     @property
     def present(self) -> tuple[Size, ...]:
         """The size registers of one design, in the order of their addresses."""
-        return tuple(size for size in self.sizes if size.there)
+        return tuple(
+            size for later in (False, True) for size in self.sizes if size.there and size.later == later
+        )
 
     @property
     def present_rules(self) -> tuple[SizeRule, ...]:
@@ -208,24 +212,31 @@ class RegisterFile:
         low, high = int(design_hash[half:], 16), int(design_hash[:half], 16)
         yield "control", "rw", "write 1 to start a run", {"start": (0, 1)}, 0
         yield "status", "ro", "what the core is doing and what went wrong", self._status(), 0
-        for size in self.present:
-            yield size.name, "rw", size.text, {"value": (0, size.width)}, 0
+        yield from self._described_sizes(later=False)
         yield "cycles", "ro", "cycles from the first input beat to the last output beat", _WORD, 0
         for reason, name in zip(WAITS, STALLS, strict=True):
             yield name, "ro", self.waits.get(reason, "always 0"), _WORD, 0
         yield "hash_lo", "ro", "design hash, low half", _WORD, low
         yield "hash_hi", "ro", "design hash, high half", _WORD, high
+        yield from self._described_sizes(later=True)
+
+    def _described_sizes(self, *, later: bool) -> Iterator[_Entry]:
+        for size in self.present:
+            if size.later == later:
+                yield size.name, "rw", size.text, {"value": (0, size.width)}, 0
 
     def _status(self) -> dict[str, tuple[int, int]]:
         return {name: (place, 1) for place, name in enumerate((*STATUS, *self.flags))}
 
     def _addresses(self) -> Iterator[int]:
         """One address for each register of one design: counters follow the words that are reserved for sizes."""
-        used = _FIXED + len(self.present)
-        reserved = _FIXED + (len(self.sizes) if self.words is None else self.words)
+        later = sum(size.later for size in self.present)
+        used = _FIXED + len(self.present) - later
+        early = sum(not size.later for size in self.sizes)
+        reserved = _FIXED + (early if self.words is None else self.words)
         if used > reserved:
             raise ValueError(f"Sizes of a design must fit {reserved - _FIXED} words, not {used - _FIXED}")
-        words = (*range(used), *range(reserved, reserved + len(COUNTERS) + _HASHES))
+        words = (*range(used), *range(reserved, reserved + len(COUNTERS) + _HASHES + later))
         return (WORD_BYTES * word for word in words)
 
     def units(self) -> Iterator[Unit]:

@@ -460,12 +460,12 @@ CALIBRATED: dict[str, list[str]] = {
         "ed933f1450af4e0c",
     ],
     "vector": [
-        "0afc09bdf5a67822",
-        "a9b3182ffa2b2e93",
-        "2f05f354b884bed5",
-        "45b1ee9ce312acca",
         "18abc33c2ce3974d",
-        "c6c8c0061429a653",
+        "043c5794be585d98",
+        "2f05f354b884bed5",
+        "0bbf18c14e6ec807",
+        "782f3e5e2b4d31fe",
+        "38909c362f473b48",
     ],
 }
 

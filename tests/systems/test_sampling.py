@@ -57,8 +57,8 @@ def test_the_image_has_the_temperature_in_its_program_and_nothing_else() -> None
         if old != new
     ]
     assert [(str(old), str(new)) for old, new in changed] == [
-        ("set vector r5 = 0x1", f"set vector r5 = {int(np.float32(1 / 0.7).view(np.uint32)):#x}"),
-        ("set vector r6 = 0x1", "set vector r6 = 0x6"),
+        ("set vector r12 = 0x1", f"set vector r12 = {int(np.float32(1 / 0.7).view(np.uint32)):#x}"),
+        ("set vector r13 = 0x1", "set vector r13 = 0x6"),
     ]
     assert after.programs[PROMPT] == before.programs[PROMPT]
     at = after.pages[DECODE] * PAGE - after.base

@@ -96,10 +96,10 @@ def register_file(p: VectorParameters) -> RegisterFile:
         Size("operation", p.operation_max, operations, "1 plus the bits of what the next run applies"),
     )
     drawn = (
-        Size(name, DRAWN_MOST[name], bit_length(DRAWN_MOST[name]), text, p.sampled)
+        Size(name, DRAWN_MOST[name], bit_length(DRAWN_MOST[name]), text, p.sampled, later=True)
         for name, text in _DRAWN.items()
     )
-    return RegisterFile((*sizes, *drawn), _WAITS, words=len(_SIZES) + len(_DRAWN) * p.sampled)
+    return RegisterFile((*sizes, *drawn), _WAITS)
 
 
 def register_values(p: VectorParameters, task: Rowwise) -> dict[str, int]:
