@@ -65,7 +65,7 @@ def test_the_image_has_the_temperature_in_its_program_and_nothing_else() -> None
     code = after.data[at : at + WORD_BYTES * len(after.programs[DECODE])].tobytes()
     assert instructions.disassemble(code) == after.programs[DECODE]
     assert np.count_nonzero(before.data != after.data) <= 5
-    assert "setp vector r7 = position + 0x1" in map(str, before.programs[DECODE])
+    assert "setp vector r14 = position + 0x1" in map(str, before.programs[DECODE])
 
 
 def test_greedy_tokens_are_those_of_a_unit_that_cannot_draw() -> None:
