@@ -24,6 +24,8 @@ def lut_registers(spec: TernaryLutSpec) -> dict[str, int]:
         "kept_arrived": spec.load_stages,
         "kept_first": spec.load_stages * spec.fixed,
     }
+    read = spec.accumulate_stages
+    staged = (spec.sweep_stages - read) * side_bits(spec) + read * side_bits(spec, read=True)
     tiles = {"tile_valid": 1 + spec.build_stages, "loads_first": spec.fixed * spec.accumulates}
     return there(
         lut.loader(spec)
@@ -31,7 +33,7 @@ def lut_registers(spec: TernaryLutSpec) -> dict[str, int]:
         | lut.RESULT_FLAGS
         | tiles
         | kept
-        | {"forwarding": lut.forwarding(spec), "staged": spec.sweep_stages * side_bits(spec)}
+        | {"forwarding": lut.forwarding(spec), "staged": staged}
     )
 
 
