@@ -159,16 +159,14 @@ def paths(place: str, there: Number) -> Iterator[Path]:
 def _steps() -> tuple[Step, ...]:
     """Parts of each step."""
     least, rise = widths()
-    pairs, word = ROUNDS_A_CYCLE, one("adder", width=WORD_BITS)
-    xors = one("xor_row", width=WORD_BITS)
+    word, xors = one("adder", width=WORD_BITS), one("xor_row", width=WORD_BITS)
+    # A round waits for the words of the one before; its key is made beside it.
+    a_round = (word.times(2).passing(1), xors.times(4).passing(2))
+    beside = (part.passing(0) for part in integer_product(clog2(RANDOM_BITS), least))
     table = one("logic", gates=_TABLE_GATES * (least + rise))
     return (
-        (
-            word.times(2 * pairs).passing(pairs),
-            xors.times(4 * pairs).passing(2 * pairs),
-            one("mux", entries=2, width=RANDOM_BITS + KEY_BITS),
-        ),
+        (one("mux", entries=2, width=RANDOM_BITS + KEY_BITS), *(a_round * ROUNDS_A_CYCLE)),
         (xors.times(2).passing(1), shifter(RANDOM_BITS, RANDOM_BITS).times(2)),
-        (table, *integer_product(rise, PLACE_BITS), *integer_product(clog2(RANDOM_BITS), least), word),
+        (table, *integer_product(rise, PLACE_BITS), *beside, word),
         (shifter(NOISE_BITS, 1 << ZEROS_BITS).times(2),),
     )

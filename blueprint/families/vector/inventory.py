@@ -386,7 +386,7 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
         Path(
             "largest",
             (
-                MUX("sums", p.dotted * flat, entries=p.rows_kept, width=p.sum_bits),
+                MUX("sums", p.dotted * flat * (1 - p.sampled), entries=p.rows_kept, width=p.sum_bits),
                 COMPARATOR("largest", p.dotted, width=FP32.width),
                 MUX("largest", p.dotted, entries=2, width=p.index_bits),
             ),
