@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from blueprint.arithmetic import floating
 from blueprint.systems.staging import Staged
+from checkpoints.names import LINEAR
 from compiler.calibration import Steps
 from compiler.contents import Contents
 from compiler.layout import Constants, Layout, Octets, contained
@@ -20,8 +21,6 @@ from compiler.plan import PRODUCTS, UNGATED, WORD, Machine, Tile
 
 #: Norms of a layer, and those in front of the output and of the down projection.
 _NORMS, _SUB_NORMS = ("attention_norm", "ffn_norm"), ("attention_sub_norm", "ffn_sub_norm")
-#: Matrices of a layer, each with a scale.
-_ROLES = ("q", "k", "v", "o", "gate", "up", "down")
 
 
 def place_weights(layout: Layout, machine: Machine, contents: Contents | None) -> tuple[Tile, ...]:
@@ -126,7 +125,7 @@ def constants(layout: Layout, machine: Machine, contents: Contents | None) -> Pl
     one = found.numbers(1.0)
     for layer in range(model.layers):
         step = _steps(machine, contents, layer)
-        roles = (role for role in _ROLES if role != "gate" or model.gated)
+        roles = (role for role in LINEAR if role in machine.shapes.matrices)
         scale = {role: 1.0 if contents is None else contents.scale(layer, role) for role in roles}
         for role, values in _scales(machine, scale, step).items():
             weights[layer, role] = found.numbers(*values)

@@ -64,6 +64,11 @@ class Shapes:
         """Roles of the matrices that a product is made of."""
         return tuple(role for role in PRODUCTS[product] if role != "gate" or self.model.gated)
 
+    @property
+    def matrices(self) -> frozenset[str]:
+        """Roles of the matrices of a layer."""
+        return frozenset(role for product in PRODUCTS for role in self.roles(product))
+
     def product(self, name: str) -> tuple[int, int]:
         """Inputs and outputs of a product."""
         hidden, ffn = self.model.hidden, self.model.ffn

@@ -88,6 +88,7 @@ def test_registers_of_pipelined_adders_are_counted(fmt: FloatFormat, pair: bool,
         lines.append(f"read_verilog {stages}.v")
         wanted[block.module_name] = formats.held_bits(fmt.name, stages, pair)
     assert counted(lines, tmp_path) == wanted
+    assert counted(lines, tmp_path, "-nodffe -nosdff") == wanted
 
 
 def counted(lines: list[str], folder: Path, options: str = "") -> dict[str, int]:

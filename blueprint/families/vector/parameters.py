@@ -47,8 +47,6 @@ EPSILONS = ("1e-5", "1e-6")
 STAGES_LIMIT = 4
 #: Most registers inside a product or a conversion: one between any two of its steps.
 PRODUCT_LIMIT = 3
-
-
 #: Largest values of the registers of a run that draws a row; a run without a temperature has 1 in all of them.
 DRAWN_MOST = {
     "inverse_temperature": FP32.max_finite,
@@ -119,7 +117,6 @@ class VectorParameters(Spec):
         default=False,
         added=True,
     )
-
     product_stages: int = parameter(
         "registers inside every product and conversion of floats, for designs with registers inside adders",
         default=0,
@@ -148,7 +145,6 @@ class VectorParameters(Spec):
             "samples must be false where dots is false",
             lambda: "samples must be false where dots is false, not true",
         )
-
         yield Rule(
             "product_stages",
             (self.adder_stages > 0) | (self.product_stages == 0),
