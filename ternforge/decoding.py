@@ -264,7 +264,7 @@ def drawn_by(asked: Asked) -> Answer:
 
 def check_seed(seed: int, temperature: float | None) -> None:
     """Refuse a seed that nothing of a system follows from. Raises ``ParamError``."""
-    refuse({"seed": seed != SEED and not temperature}, "beside a temperature for a system")
+    refuse({"seed": seed != SEED and not temperature}, "beside a temperature above 0 for a system")
 
 
 def clock_of(system: System) -> float:

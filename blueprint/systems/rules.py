@@ -154,7 +154,9 @@ def _check_sizes(system: System, model: Model) -> None:
             raise ParamError(f"{what}, not {getattr(model, size)}")
     spec = system.spec("elements")
     function = spec.gate_function if spec is not None else ""
-    if model.gated and function and model.activation != function:
+    if model.gated and not most.gated:
+        raise ParamError(f"gated of {model.name} must be false, as that of {system.name} is, not true")
+    if function and model.activation != function:
         what = f"activation of {model.name} must be {function}, which {system.places['elements']} computes"
         raise ParamError(f"{what}, not {model.activation}")
     if model.head_dim != most.head_dim:

@@ -247,7 +247,7 @@ def check_temperature(what: str, given: Any) -> None:
         raise TypeError(f"{what} must be a number, not {given!r}")
     least, most = TEMPERATURES
     if given != 0 and not least <= given <= most:
-        raise _refused("temperature", f"{what} must be 0 or from {least:g} to {most:g}, not {given:g}")
+        raise _refused("temperature", f"{what} must be 0 or from {least:g} to {most:g}, not {given:.15g}")
 
 
 def _check_integer(task: Task, what: str, minimum: int = 1) -> None:

@@ -97,7 +97,8 @@ def bit_patterns(width: int, most: int, random: np.random.Generator) -> list[int
     walking = [1 << bit for bit in range(32)]
     inside = [((1 << width) - 1) ^ (1 << bit) for bit in range(width)]
     limits = [0, 1, most, most + 1, (1 << width) - 1, 1 << width, WORD, 0]
-    return [*walking, *inside, *limits, *(int(v) for v in random.integers(0, most + 1, 4))]
+    fitting = [value for value in limits if value <= WORD]
+    return [*walking, *inside, *fitting, *(int(v) for v in random.integers(0, most + 1, 4))]
 
 
 def read_back(shell: Shell, seed: int) -> Scenario:
@@ -170,7 +171,8 @@ def bad_sizes(shell: Shell, legal: Mapping[str, int], seed: int) -> Iterator[dic
     for name, most in shell.most.items():
         width = shell.width(name)
         for value in (0, most + 1, WORD, 1 << width, (1 << 31) | legal[name], (1 << width) | legal[name]):
-            yield {**legal, name: value}
+            if value <= WORD and not 1 <= value <= most:
+                yield {**legal, name: value}
     random, few = np.random.default_rng([seed, 3]), 0
     for _ in range(COMBINATIONS):
         drawn = {name: int(random.integers(1, most + 1)) for name, most in shell.most.items()}

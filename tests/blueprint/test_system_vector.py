@@ -125,6 +125,27 @@ def test_what_does_not_fit_is_said_in_one_sentence(what: str, tmp_path: Path) ->
     assert str(caught.value).split(": ", 1)[1] == expected
 
 
+@pytest.mark.parametrize("gated", [True, False])
+def test_no_model_of_another_activation_can_be_computed(gated: bool, tmp_path: Path) -> None:
+    system = read(tmp_path)
+    model = dataclasses.replace(system.largest, name="other", activation="silu", gated=gated)
+    with pytest.raises(
+        ParamError, match="^activation of other must be relu2, which vector computes, not silu$"
+    ):
+        rules.check_model(system, model)
+
+
+def test_a_system_without_a_gate_takes_no_model_with_one(tmp_path: Path) -> None:
+    system = read(tmp_path)
+    gateless = dataclasses.replace(system, largest=dataclasses.replace(system.largest, gated=False))
+    model = dataclasses.replace(system.largest, name="other", activation="relu2")
+    with pytest.raises(
+        ParamError, match=f"^gated of other must be false, as that of {system.name} is, not true$"
+    ):
+        rules.check_model(gateless, model)
+    rules.check_model(system, dataclasses.replace(model, gated=False))
+
+
 def test_a_model_of_another_activation_is_refused(tmp_path: Path) -> None:
     system = read(tmp_path)
     model = dataclasses.replace(system.largest, name="other", activation="silu")

@@ -15,7 +15,7 @@ from blueprint.spec import Spec
 from simulator.cosim import plan, runs
 from simulator.cosim.plan import Scenario, Step
 from simulator.cosim.report import Case, Checked, Outcome, Report
-from simulator.cosim.scenarios import bit_patterns
+from simulator.cosim.scenarios import bad_sizes, bit_patterns
 from simulator.cosim.shell import Shell
 
 #: A small design of every family.
@@ -99,6 +99,23 @@ def test_sizes_read_as_written_lane_by_lane_and_as_all_ones_where_too_large(shel
         assert shell.reads("k") == wanted
     shell.clear()
     assert shell.held["k"] == 0
+
+
+@pytest.mark.parametrize("samples", [False, True])
+def test_what_is_written_to_a_size_fits_a_word_and_is_refused_if_it_must_be(samples: bool) -> None:
+    """The seed of a drawn row takes almost all of a word, so that few numbers are too large for it."""
+    chosen = registry.get("vector")(lanes=4, length_max=16, format="fp16", dots=True, samples=samples)
+    shell, random = Shell(chosen), np.random.default_rng(5)
+    for size in chosen.sizes:
+        written = bit_patterns(shell.width(size.name), int(size.most), random)
+        assert min(written) >= 0 and max(written) <= 0xFFFFFFFF
+        assert 0 in written and size.most + 1 in written and size.most in written
+    legal = dict.fromkeys(shell.most, 1)
+    bad = list(bad_sizes(shell, legal, 1))
+    assert not any(shell.legal(sizes) for sizes in bad)
+    assert all(0 <= value <= 0xFFFFFFFF for sizes in bad for value in sizes.values())
+    broken = {name for sizes in bad for name, value in sizes.items() if not 1 <= value <= shell.most[name]}
+    assert broken == set(shell.most)
 
 
 def test_addresses_without_a_register_are_the_rest_of_the_first_64_bytes(shell: Shell) -> None:

@@ -62,10 +62,13 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         lambda _: simulate("--stall", "random_50"),
         "stall must be given for a design, not for a system",
     ),
-    "a seed": (lambda _: simulate("--seed", 3), "seed must be given beside a temperature for a system"),
+    "a seed": (
+        lambda _: simulate("--seed", 3),
+        "seed must be given beside a temperature above 0 for a system",
+    ),
     "a seed to verify": (
         lambda _: ["verify", *simulate()[1:], "--seed", 3],
-        "seed must be given beside a temperature for a system",
+        "seed must be given beside a temperature above 0 for a system",
     ),
     "a temperature that the vector unit does not have": (
         lambda _: simulate("--temperature", 0.8, "--seed", 3),
