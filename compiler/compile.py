@@ -148,7 +148,7 @@ def _check_numbers(machine: Machine) -> None:
     """Check that integers of 8 bits go from unit to unit, and floats of one format. Raises ``ParamError``."""
     product, attends, rows = machine.product, machine.attends, machine.rows
     cached = () if attends.packed else (attends.key, attends.value)
-    floats = rows.out.field.format
+    floats = rows.out.rounds or rows.out.field.format
     for field in (product.act, attends.query, *cached):
         kind = f"{field.field.format} of {field.field.width} bits"
         if attends.floats and field is not product.act:

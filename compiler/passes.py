@@ -7,7 +7,7 @@ gives one result; weights of the products to come are loaded as early as their F
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from blueprint.systems.staging import Staged
 from blueprint.workloads.tasks import COPY
@@ -171,13 +171,21 @@ class Pass:
         """The results of the vector unit that attention takes."""
         return "out" if self.machine.attends.floats else "quantized"
 
+    @property
+    def _rounds(self) -> bool:
+        """True if attention takes what the vector unit gives in narrow containers."""
+        return self.machine.attends.floats and bool(self.machine.rows.out.rounds)
+
     def _cached(self, layer: int, role: str) -> Moved:
         """Where elements of all heads go."""
         if role == "q":
-            return self._vector("queries", self.shapes.query)
+            return replace(self._vector("queries", self.shapes.query), narrow=self._rounds)
         region = self.layout[f"{'keys' if role == 'k' else 'values'} {layer}"]
-        size, packs = self.machine.attends.size(self.shapes.keys), self.machine.attends.packed
-        return Moved(region.base, size, 1, size, POSITION, (region.base, region.end), narrow=packs)
+        size, narrow = (
+            self.machine.attends.size(self.shapes.keys),
+            self.machine.attends.packed or self._rounds,
+        )
+        return Moved(region.base, size, 1, size, POSITION, (region.base, region.end), narrow=narrow)
 
     # Places in memory -------------------------------------------------------------------------------------------------
 

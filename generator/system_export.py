@@ -121,4 +121,6 @@ def _staged(one: Staged) -> dict[str, Any]:
         "repeats": one.repeats,
         "packed": one.packed,
         **({"narrow_container_bits": one.packs} if one.packs else {}),
+        **({"narrow_container_format": one.rounds} if one.rounds else {}),
+        **({"container_format": one.widens} if one.widens else {}),
     }

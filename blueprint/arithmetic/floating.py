@@ -106,6 +106,13 @@ class FloatFormat:
         """Result of a positive overflow: +inf, or NaN in a format without infinities."""
         return self.exponent_mask if self.infinities else self.canonical_nan
 
+    def holds(self, other: FloatFormat) -> bool:
+        """True if every number of another format is one of this."""
+        exponents = self.exponent_bits > other.exponent_bits or (
+            self.exponent_bits == other.exponent_bits and self.infinities == other.infinities
+        )
+        return exponents and self.fraction_bits >= other.fraction_bits
+
 
 FP16 = FloatFormat("fp16", 5, 10)
 BF16 = FloatFormat("bf16", 8, 7)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.floating import FloatFormat
 from blueprint.errors import ParamError
 from blueprint.numbers import bit_length, ceil_div, clog2
 from blueprint.port import Register
@@ -333,6 +335,27 @@ class Outlets(_Shape):
     def ways(self) -> tuple[Outlets, ...]:
         """In its container, and in the narrow one if there is one."""
         return (self, Outlets(self.staged, self.port_bits, True)) if self.staged.packs else (self,)
+
+    @property
+    def saturates(self) -> bool:
+        """True if elements are integers of fewer bits in memory."""
+        return self.narrow and not self.staged.rounds
+
+    @property
+    def converts(self) -> tuple[FloatFormat, ...]:
+        """The format of elements and that of their containers, where they are two."""
+        target = self.staged.rounds if self.narrow else self.staged.widens
+        return (floating.get(self.staged.field.format), floating.get(target)) if target else ()
+
+    @property
+    def converted(self) -> int:
+        """Elements that are converted in a cycle: those of a beat of the memory, or of a shorter one of the field."""
+        return self.elements // self.gathers if self.converts else 0
+
+    @property
+    def container_bits(self) -> int:
+        """Bits of the container of an element."""
+        return self.staged.packs if self.narrow else 8 * self.container
 
 
 def hardware(system: System) -> Hardware:

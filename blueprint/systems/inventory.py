@@ -36,7 +36,7 @@ from blueprint.systems.instructions import (
     UNITS,
     VALUE_BITS,
 )
-from blueprint.unit import ADDER, COMPARATOR, HALF_ADDER, LOGIC, MUX, REGISTER, SELECT, Unit
+from blueprint.unit import ADDER, COMPARATOR, HALF_ADDER, LOGIC, MUX, REGISTER, SELECT, TO_FLOAT, Unit
 
 Registers = dict[str, Number]
 #: Bits of an instruction in a queue: two lines of its kind, and all fields but kind and unit.
@@ -176,10 +176,22 @@ def _staging(hardware: Hardware) -> Iterator[Unit]:
         yield from fifo(out.depth, out.bits, int(out.in_memory))
         for way in out.ways:
             yield MUX("staging", int(way.gathers > 1), entries=way.gathers, width=width)
+            yield from _conversion(way)
         yield MUX("staging", len(out.ways) - 1, entries=2, width=width)
-        yield LOGIC("staging", (len(out.ways) - 1) * out.elements, gates=8, activity=0.1)
     yield REGISTER("staging", _rows(hardware), width=HOLD_BITS, enable=1, reset=1, activity=0.1)
     yield HALF_ADDER("staging", _rows(hardware), width=HOLD_BITS, activity=0.1)
+
+
+def _conversion(way: Outlets) -> Iterator[Unit]:
+    """What is done to every element on its way into memory."""
+    yield LOGIC("staging", int(way.saturates) * way.elements, gates=8, activity=0.1)
+    if way.converts:
+        source, target = way.converts
+        if source.exponent_bits != target.exponent_bits:
+            significand = source.fraction_bits + 1
+            yield TO_FLOAT("staging", way.converted, inputs=significand, outputs=target.width, activity=0.1)
+        elif source.fraction_bits > target.fraction_bits:
+            yield HALF_ADDER("staging", way.converted, width=target.width, activity=0.1)
 
 
 def _rows(hardware: Hardware) -> int:

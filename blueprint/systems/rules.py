@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from blueprint.arithmetic import floating
 from blueprint.errors import ParamError
 from blueprint.systems import address_map, operations
 from blueprint.systems.description import EXACT, HOST, HOST_WORKS, STAGES, System
@@ -76,12 +77,14 @@ def _products(system: System) -> Iterator[Fault]:
 
 
 def _cache(system: System) -> Iterator[Fault]:
-    """Attention takes queries, keys and values as they are given: a vector unit has one format, a host any."""
+    """Attention takes queries, keys and values as they are given: a vector unit in its format or, rounded by a store,
+    in one that its own holds; a host in any.
+    """
     spec, place, giver = system.spec("attention"), system.places["attention"], system.spec("positions")
     if spec is None or spec.integer_width == QUANTIZED:
         return
     given = spec.float_format if giver is None else giver.float_format
-    if not given or spec.float_format != given:
+    if not given or not spec.float_format or not floating.get(given).holds(floating.get(spec.float_format)):
         kind = spec.float_format or f"integers of {spec.integer_width} bits"
         floats = "floats" if giver is None else f"{given} as {system.places['positions']} gives it"
         what = f"attention must run on a unit of INT{QUANTIZED} or of {floats}"

@@ -13,6 +13,10 @@ Rows of the vector unit are sums of 32 bits or numbers of fewer, so its rows hav
 load may name: that of the embedding's elements. Integers that the vector unit gives have one of 4 bits beside their
 8 where the attention unit takes keys and values of 4 (`packs`): a store that names it saturates to -7 to 7 and puts
 two into a byte, the first one low, which makes the words of codes that are loaded again.
+
+Where attention takes floats of a format that the vector unit's holds (``rounds``), the numbers that the vector unit
+gives have a second container too, that of the attention unit's: a store that names it rounds to the nearest, ties to
+even. Results of attention are stored as numbers of the vector unit's format (``widens``), which is exact.
 A field that is the same for all rows of a run (the gain) *repeats*:
 what was loaded once is given again for as many rows as the unit's register says.
 """
@@ -24,10 +28,11 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
+from blueprint.arithmetic import floating
 from blueprint.errors import ParamError
 from blueprint.numbers import ceil_div
 from blueprint.port import Stream
-from blueprint.record import Field
+from blueprint.record import Field, Integers
 from blueprint.spec import Spec
 from blueprint.systems.description import INTEGERS, Buffers
 from blueprint.systems.instructions import UNITS
@@ -52,6 +57,8 @@ WEIGHTS, CACHED = "wgt", ("key", "value")
 _PRODUCERS, _CONSUMER, _ROWS_FIELD = ("matrix", "attention"), "vector", "x"
 #: The field of the vector unit's integers, some of which go to the cache.
 _INTEGERS_FIELD = "quantized"
+#: The field of the vector unit's numbers, some of which attention takes where it takes floats.
+_NUMBERS_FIELD = "out"
 #: Bits of an element of the embedding, of hardware that no system describes.
 EMBEDDING = 16
 
@@ -65,7 +72,8 @@ class Staged:
     than the memory port a beat of that. The ``carrier`` of an input stream is the field whose last transfer says that
     a run ends.
     ``narrow`` is the bytes of the narrow container of an input, ``packs`` the bits of that of an output; 0 where there
-    is none.
+    is none. ``rounds`` is the float format of the narrow container of an output, ``widens`` that of the only one;
+    empty where it is that of the field.
     """
 
     number: int
@@ -83,6 +91,8 @@ class Staged:
     repeats: bool = False
     narrow: int = 0
     packs: int = 0
+    rounds: str = ""
+    widens: str = ""
 
     @property
     def name(self) -> str:
@@ -105,6 +115,13 @@ class Staged:
             return self.beat_bytes
         return self.elements * self.packs // 8 if self.packs else self.elements * self.narrow
 
+    def converted(self, values: Integers, narrow: bool) -> Integers:
+        """Floats of an output as they stand in memory, in narrow containers or not."""
+        target = self.rounds if narrow else self.widens
+        if not target:
+            return values
+        return floating.convert(floating.get(self.field.format), floating.get(target), values)
+
     def words(self, size: int, width: int, narrow: bool = False) -> int:
         """Words of the FIFO that a transfer of ``size`` bytes fills, behind a memory port of ``width`` bits."""
         port = width // 8
@@ -123,7 +140,8 @@ def inputs(
 
 def outputs(units: Mapping[str, Spec], width: int, buffers: Buffers = BUFFERS) -> tuple[Staged, ...]:
     """The fields that ``store`` drains, by number. Raises ``ParamError`` as `inputs` does."""
-    return tuple(_packing(one, units, width) for one in _staged(units, width, buffers, "out"))
+    found = (_packing(one, units, width) for one in _staged(units, width, buffers, "out"))
+    return tuple(_converting(one, units) for one in found)
 
 
 def is_code(field: Field) -> bool:
@@ -189,6 +207,20 @@ def _packing(staged: Staged, units: Mapping[str, Spec], width: int) -> Staged:
     if widths != {PACKED} or size % 8 or (size % port and port % size):
         return staged
     return replace(staged, packs=PACKED)
+
+
+def _converting(staged: Staged, units: Mapping[str, Spec]) -> Staged:
+    """A field with what is done to its floats, if the attention unit's are of a format that the vector unit's holds."""
+    if _CONSUMER not in units or "attention" not in units:
+        return staged
+    few, many = (units[name].float_format for name in ("attention", _CONSUMER))
+    if not few or not many or few == many or not floating.get(many).holds(floating.get(few)):
+        return staged
+    if (staged.unit, staged.field.format) == ("attention", few):
+        return replace(staged, widens=many)
+    if (staged.unit, staged.field.name) == (_CONSUMER, _NUMBERS_FIELD):
+        return replace(staged, packs=floating.get(few).width, rounds=few)
+    return staged
 
 
 def _field(

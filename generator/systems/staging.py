@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from blueprint.numbers import bit_length, clog2
 from blueprint.systems.control import UNIT_BYTES, Inlets, Outlets
 from blueprint.systems.staging import PACKED_LEVELS
+from generator.arithmetic.floating import FloatConvert
 from generator.arithmetic.integers import one_of, parts, zero_extend
 from generator.block import Block, register
 from generator.cells.fifo import Fifo
@@ -207,7 +208,8 @@ class Outlet(Block):
 
     Guarantees: every element has a container of its own, with its sign or zeros above it; beats of the field that are
     less than one of the memory are gathered, one a cycle, and only those that the transfer needs. In ``narrow``
-    containers elements saturate to symmetric ones.
+    containers integers saturate to symmetric ones, and floats are rounded to the nearest, ties to even; those of a unit
+    whose results another one takes in a wider format are widened.
     Does not: gather before a transfer is ``wanted``, or ahead of it.
 
     ``needs`` are the units that the transfer takes of the next beat, ``final`` says that it is the last one; one that
@@ -246,9 +248,8 @@ class Outlet(Block):
         ways = [self._way(way) for way in shape.ways]
         beats = []
         for way in ways:
-            whole = self._saturated(word) if way.shape.narrow else self._contained(word)
             made = self._gather if way.shape.parts > 1 else self._part
-            beats.append(made(m, way, there, whole))
+            beats.append(made(m, way, there, word))
         wide, narrow = ways[0], ways[-1]
         m.d.comb += [
             read.eq(wide.read | narrow.read), self.valid.eq(wide.valid | narrow.valid),
@@ -277,23 +278,40 @@ class Outlet(Block):
             found.append(Cat(Mux(beyond, Mux(sign, least, most), low), sign))
         return Cat(*found)
 
-    def _contained(self, word: Value) -> Value:
-        """Every element in its container."""
-        shape = self.shape
+    def _contained(self, m: Module, word: Value, shape: Outlets) -> Value:
+        """Every element of a beat or of a part of one in its container, a float in the format of that."""
+        if shape.saturates:
+            return self._saturated(word)
         found = []
-        for element in parts(word, shape.element_bits):
-            above = 8 * shape.container - len(element)
+        for number, element in enumerate(parts(word, shape.element_bits)):
+            if shape.converts:
+                element = self._converted(m, element, shape, number)
+            above = shape.container_bits - len(element)
             sign = element[-1] & Const(int(shape.signed), 1)
             found.append(Cat(element, sign.replicate(above)))
         return Cat(*found)
 
-    def _part(self, m: Module, way: _Way, valid: Value, whole: Value) -> Value:
-        """A beat of the field as one of the memory, or as several; returns it."""
+    def _converted(self, m: Module, element: Value, shape: Outlets, number: int) -> Value:
+        """A float in the format of its container."""
+        source, target = shape.converts
+        found = Signal(target.width, name=f"{'rounded' if shape.narrow else 'widened'}{number}")
+        converter = FloatConvert(source, target)
+        converter.place = self.place
+        self.use(m, converter, f"convert{number}", a=element, result=found)
+        return found
+
+    def _part(self, m: Module, way: _Way, valid: Value, word: Value) -> Value:
+        """A beat of the field as one of the memory, or as several; returns it. Elements are chosen, then converted."""
         count = way.shape.gathers
         place = Signal(clog2(count), name=f"{way.prefix}place")
         last: Value = place == count - 1 if count > 1 else Const(1, 1)
         lines = [place == number for number in range(count)]
-        choice = one_of(lines, parts(whole, self.shape.port_bits)) if count > 1 else whole
+        if way.shape.converts:
+            some = one_of(lines, parts(word, len(word) // count)) if count > 1 else word
+            choice = self._contained(m, some, way.shape)
+        else:
+            whole = self._contained(m, word, way.shape)
+            choice = one_of(lines, parts(whole, self.shape.port_bits)) if count > 1 else whole
         ends = last & (self.needs == self.shape.port_units)
         m.d.comb += [
             way.valid.eq(valid & way.wanted), way.read.eq(way.take & last),
@@ -304,9 +322,9 @@ class Outlet(Block):
                 m.d.sync += place.eq(Mux(last, 0, place + 1))
         return choice
 
-    def _gather(self, m: Module, way: _Way, valid: Value, whole: Value) -> Value:
+    def _gather(self, m: Module, way: _Way, valid: Value, word: Value) -> Value:
         """Several beats of the field as one of the memory, which is returned."""
-        shape = way.shape
+        shape, whole = way.shape, self._contained(m, word, way.shape)
         gathered = Signal(shape.port_bits, name=f"{way.prefix}gathered", reset_less=True)
         count = Signal(bit_length(shape.parts), name=f"{way.prefix}count")
         enough = Signal(name=f"{way.prefix}enough")

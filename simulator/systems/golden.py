@@ -200,7 +200,7 @@ class Golden:
         left = size * moved["rows"]
         while left > 0 and held:
             values = self._pop(staged).values
-            found.append(_packed(values) if narrow else _octets(staged, values))
+            found.append(_octets(staged, values, narrow))
             left -= found[-1].shape[1]
         if left:
             raise Stuck(f"A store of {staged.name} must be whole results, not {size * moved['rows']} bytes")
@@ -290,7 +290,10 @@ def _packed(values: Integers) -> Octets:
     return (kept[:, ::2] | kept[:, 1::2] << 4).astype(np.uint8)
 
 
-def _octets(staged: Staged, values: Integers) -> Octets:
+def _octets(staged: Staged, values: Integers, narrow: bool) -> Octets:
     """Bytes of elements in their containers; numbers of the model have the sign that they have in hardware."""
-    wide = np.ascontiguousarray(values, "<i8").view(np.uint8).reshape(len(values), -1, 8)
-    return np.ascontiguousarray(wide[:, :, : staged.container]).reshape(len(values), -1)
+    if narrow and not staged.rounds:
+        return _packed(values)
+    size = staged.packs // 8 if narrow else staged.container
+    wide = np.ascontiguousarray(staged.converted(values, narrow), "<i8").view(np.uint8)
+    return np.ascontiguousarray(wide.reshape(len(values), -1, 8)[:, :, :size]).reshape(len(values), -1)

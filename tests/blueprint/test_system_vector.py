@@ -109,6 +109,13 @@ REFUSED = {
         (("      mask: causal\n", "      mask: causal\n      format: bf16\n      acc_format: fixed\n"),),
         "units.attention: attention must run on a unit of INT8 or of fp16 as vector gives it, and attention takes bf16",
     ),
+    "floats that it does not hold": (
+        (
+            ("      mask: causal\n", "      mask: causal\n      format: fp16\n      acc_format: fixed\n"),
+            ("      lanes: 4\n", "      lanes: 4\n      format: bf16\n"),
+        ),
+        "units.attention: attention must run on a unit of INT8 or of bf16 as vector gives it, and attention takes fp16",
+    ),
     "few rows": (
         (("rows_max: 1024", "rows_max: 1023"),),
         "units.vector.parameters.rows_max: unit vector must run head: Rowwise rows must be at most rows_max 1023, "

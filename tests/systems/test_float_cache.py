@@ -174,11 +174,11 @@ REFUSED: dict[str, tuple[Callable[[], Hardware], str]] = {
         ),
         "Field attention.query.query must be fp16, as the vector unit gives it, not bf16 of 16 bits",
     ),
-    "floats of half the bits": (
+    "floats of as many bits that it does not hold": (
         lambda: small.hardware(
-            attention=small.attention(format="fp16", acc_format="fixed"), vector=small.vector(format="fp32")
+            attention=small.attention(format="fp16", acc_format="fixed"), vector=small.vector(format="bf16")
         ),
-        "Field attention.query.query must be fp32, as the vector unit gives it, not fp16 of 16 bits",
+        "Field attention.query.query must be bf16, as the vector unit gives it, not fp16 of 16 bits",
     ),
     "a small buffer of the cache": (
         lambda: hardware(keys_max=64),
