@@ -103,7 +103,8 @@ def place_tables(layout: Layout, machine: Machine, contents: Contents | None) ->
             codes, steps = contents.rows(role)
             data, scales = contained(codes, table.container), steps.view(np.uint8)
         elif contents is not None:
-            data = _floats(machine, table.container, contents.tensor(None, role))
+            kind = machine.rows.x.rounds if table.narrow else ""
+            data = _floats(machine, table.container, contents.tensor(None, role), kind)
         layout.place(role, data, text)
         if table.integers:
             layout.place(f"{role} scales", scales, f"scale of every row of the {text}")
@@ -112,9 +113,10 @@ def place_tables(layout: Layout, machine: Machine, contents: Contents | None) ->
         layout.place("ones", ones, "the second scale of every row")
 
 
-def _floats(machine: Machine, container: int, values: NDArray[np.float64]) -> Octets:
-    """Floats in containers of so many bytes."""
-    return contained(floating.from_float64(machine.rows.spec.outside, values, True), container)
+def _floats(machine: Machine, container: int, values: NDArray[np.float64], kind: str = "") -> Octets:
+    """Floats in containers of so many bytes: of the vector unit's format, or of one that a load widens to it."""
+    fmt = floating.get(kind) if kind else machine.rows.spec.outside
+    return contained(floating.from_float64(fmt, values, flush=not kind), container)
 
 
 def constants(layout: Layout, machine: Machine, contents: Contents | None) -> Places:

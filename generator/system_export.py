@@ -122,5 +122,5 @@ def _staged(one: Staged) -> dict[str, Any]:
         "packed": one.packed,
         **({"narrow_container_bits": one.packs} if one.packs else {}),
         **({"narrow_container_format": one.rounds} if one.rounds else {}),
-        **({"container_format": one.widens} if one.widens else {}),
+        **({"container_format": one.widens} if one.widens and one.direction == "out" else {}),
     }

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from blueprint.arithmetic import floating
 from blueprint.arithmetic.floating import FloatFormat
 from blueprint.errors import ParamError
 from blueprint.numbers import bit_length, ceil_div, clog2
@@ -302,6 +301,16 @@ class Inlets(_Shape):
         return self.container // self.staged.narrow if self.staged.narrow else 1
 
     @property
+    def converts(self) -> tuple[FloatFormat, FloatFormat] | None:
+        """The format in narrow containers and that of elements, where they are two."""
+        return self.staged.conversion(True)
+
+    @property
+    def converted(self) -> int:
+        """Elements that are converted in a cycle."""
+        return self.port_bits // self.narrow_bits if self.converts else 0
+
+    @property
     def turns(self) -> int:
         """Bits of the rows that a field is given for; 0 where it does not repeat."""
         return HOLD_BITS * self.staged.repeats
@@ -342,10 +351,9 @@ class Outlets(_Shape):
         return self.narrow and not self.staged.rounds
 
     @property
-    def converts(self) -> tuple[FloatFormat, ...]:
+    def converts(self) -> tuple[FloatFormat, FloatFormat] | None:
         """The format of elements and that of their containers, where they are two."""
-        target = self.staged.rounds if self.narrow else self.staged.widens
-        return (floating.get(self.staged.field.format), floating.get(target)) if target else ()
+        return self.staged.conversion(self.narrow)
 
     @property
     def converted(self) -> int:

@@ -166,6 +166,7 @@ def _staging(hardware: Hardware) -> Iterator[Unit]:
         yield from fifo(shape.depth, shape.word_bits, int(shape.in_memory))
         yield SELECT("staging", int(shape.parts > 1), entries=shape.parts, width=shape.bits)
         yield MUX("staging", int(shape.ratio > 1), entries=2, width=shape.bits)
+        yield from _conversion(shape)
         yield HALF_ADDER("staging", int(shape.turns > 0), width=HOLD_BITS, activity=0.05)
         yield COMPARATOR("staging", int(shape.turns > 0), width=HOLD_BITS, activity=0.05)
         yield HALF_ADDER("staging", int(shape.turns > 0), width=max(1, shape.rows_bits), activity=0.05)
@@ -176,15 +177,15 @@ def _staging(hardware: Hardware) -> Iterator[Unit]:
         yield from fifo(out.depth, out.bits, int(out.in_memory))
         for way in out.ways:
             yield MUX("staging", int(way.gathers > 1), entries=way.gathers, width=width)
+            yield LOGIC("staging", int(way.saturates) * way.elements, gates=8, activity=0.1)
             yield from _conversion(way)
         yield MUX("staging", len(out.ways) - 1, entries=2, width=width)
     yield REGISTER("staging", _rows(hardware), width=HOLD_BITS, enable=1, reset=1, activity=0.1)
     yield HALF_ADDER("staging", _rows(hardware), width=HOLD_BITS, activity=0.1)
 
 
-def _conversion(way: Outlets) -> Iterator[Unit]:
-    """What is done to every element on its way into memory."""
-    yield LOGIC("staging", int(way.saturates) * way.elements, gates=8, activity=0.1)
+def _conversion(way: Inlets | Outlets) -> Iterator[Unit]:
+    """What makes floats of one format those of another."""
     if way.converts:
         source, target = way.converts
         if source.exponent_bits != target.exponent_bits:

@@ -16,7 +16,8 @@ two into a byte, the first one low, which makes the words of codes that are load
 
 Where attention takes floats of a format that the vector unit's holds (``rounds``), the numbers that the vector unit
 gives have a second container too, that of the attention unit's: a store that names it rounds to the nearest, ties to
-even. Results of attention are stored as numbers of the vector unit's format (``widens``), which is exact.
+even. Results of attention are stored as numbers of the vector unit's format (``widens``), which is exact; so are rows
+of the embedding where they come as numbers of attention's format.
 A field that is the same for all rows of a run (the gain) *repeats*:
 what was loaded once is given again for as many rows as the unit's register says.
 """
@@ -29,6 +30,7 @@ from math import prod
 from typing import Literal
 
 from blueprint.arithmetic import floating
+from blueprint.arithmetic.floating import FloatFormat
 from blueprint.errors import ParamError
 from blueprint.numbers import ceil_div
 from blueprint.port import Stream
@@ -72,8 +74,9 @@ class Staged:
     than the memory port a beat of that. The ``carrier`` of an input stream is the field whose last transfer says that
     a run ends.
     ``narrow`` is the bytes of the narrow container of an input, ``packs`` the bits of that of an output; 0 where there
-    is none. ``rounds`` is the float format of the narrow container of an output, ``widens`` that of the only one;
-    empty where it is that of the field.
+    is none. ``rounds`` is the float format of the narrow container where it is not that of the elements. ``widens`` is
+    the one that floats become on their way: those of an output in its only container, those of an input from its narrow
+    one.
     """
 
     number: int
@@ -116,11 +119,16 @@ class Staged:
         return self.elements * self.packs // 8 if self.packs else self.elements * self.narrow
 
     def converted(self, values: Integers, narrow: bool) -> Integers:
-        """Floats of an output as they stand in memory, in narrow containers or not."""
-        target = self.rounds if narrow else self.widens
-        if not target:
-            return values
-        return floating.convert(floating.get(self.field.format), floating.get(target), values)
+        """What elements become on their way, from or into narrow containers or not."""
+        formats = self.conversion(narrow)
+        return floating.convert(*formats, values) if formats else values
+
+    def conversion(self, narrow: bool) -> tuple[FloatFormat, FloatFormat] | None:
+        """The float formats that elements have before and behind, if they are converted on their way."""
+        source, target = (self.field.format, self.rounds if narrow else self.widens)
+        if self.direction == "in":
+            source, target = (self.rounds, self.widens if narrow else "")
+        return (floating.get(source), floating.get(target)) if target else None
 
     def words(self, size: int, width: int, narrow: bool = False) -> int:
         """Words of the FIFO that a transfer of ``size`` bytes fills, behind a memory port of ``width`` bits."""
@@ -190,12 +198,24 @@ def _narrowed(staged: Staged, units: Mapping[str, Spec], width: int, embedding: 
         return replace(staged, depth=SCALES)
     if (staged.unit, staged.field.name) != (_CONSUMER, _ROWS_FIELD):
         return staged
-    least = INTEGERS if embedding == INTEGERS else int(units[_CONSUMER].element_width)  # type: ignore[attr-defined]
+    few, many = _converted(units) if embedding != INTEGERS else ("", "")
+    own = floating.get(few).width if few else int(units[_CONSUMER].element_width)  # type: ignore[attr-defined]
+    least = INTEGERS if embedding == INTEGERS else own
     for bits in CONTAINERS:
         fills = bits * staged.elements >= width and 8 * staged.container <= width
         if least <= bits < 8 * staged.container and fills:
-            return replace(staged, narrow=bits // 8)
+            return replace(staged, narrow=bits // 8, rounds=few, widens=many)
     return staged
+
+
+def _converted(units: Mapping[str, Spec]) -> tuple[str, str]:
+    """The float formats of attention and of the vector unit where they are two and the second holds the first."""
+    if _CONSUMER not in units or "attention" not in units:
+        return "", ""
+    few, many = (units[name].float_format for name in ("attention", _CONSUMER))
+    if not few or not many or few == many or not floating.get(many).holds(floating.get(few)):
+        return "", ""
+    return few, many
 
 
 def _packing(staged: Staged, units: Mapping[str, Spec], width: int) -> Staged:
@@ -211,14 +231,10 @@ def _packing(staged: Staged, units: Mapping[str, Spec], width: int) -> Staged:
 
 def _converting(staged: Staged, units: Mapping[str, Spec]) -> Staged:
     """A field with what is done to its floats, if the attention unit's are of a format that the vector unit's holds."""
-    if _CONSUMER not in units or "attention" not in units:
-        return staged
-    few, many = (units[name].float_format for name in ("attention", _CONSUMER))
-    if not few or not many or few == many or not floating.get(many).holds(floating.get(few)):
-        return staged
-    if (staged.unit, staged.field.format) == ("attention", few):
+    few, many = _converted(units)
+    if few and (staged.unit, staged.field.format) == ("attention", few):
         return replace(staged, widens=many)
-    if (staged.unit, staged.field.name) == (_CONSUMER, _NUMBERS_FIELD):
+    if few and (staged.unit, staged.field.name) == (_CONSUMER, _NUMBERS_FIELD):
         return replace(staged, packs=floating.get(few).width, rounds=few)
     return staged
 

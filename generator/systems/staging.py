@@ -6,6 +6,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from blueprint.arithmetic.floating import FloatFormat
 from blueprint.numbers import bit_length, clog2
 from blueprint.systems.control import UNIT_BYTES, Inlets, Outlets
 from blueprint.systems.staging import PACKED_LEVELS
@@ -20,8 +21,9 @@ class Inlet(Block):
 
     Guarantees: a beat is never refused while the FIFO has room; where a field's beat is several of the memory's, they
     are gathered in front of the FIFO, where it is less than one, they are parted behind it; only the low bits of each
-    container are kept, elements in ``narrow`` containers get their sign above them. A field that repeats is given for
-    ``turns`` rows, its words going round the FIFO from when all are there up to the last row, and not ready meanwhile.
+    container are kept, elements in ``narrow`` containers get their sign above them, or are floats that are widened. A
+    field that repeats is given for ``turns`` rows, its words going round the FIFO from when all are there up to the
+    last row, and not ready meanwhile.
     Does not: repair a transfer that ends within a beat of the field; that is ``broken`` and what is there is left. Nor
     give a row again behind which another one waits.
 
@@ -111,7 +113,8 @@ class Inlet(Block):
         ]
         with m.If(takes):
             m.d.sync += count.eq(Mux(whole | self.final, 0, count + 1))
-        found = [self._given(number) for number in range(shape.gathers)]
+        narrowed = self._narrowed(m)
+        found = [self._given(number, narrowed) for number in range(shape.gathers)]
         for number, given in enumerate(found[:-1]):
             mine = Mux(narrow, count == number // shape.ratio, count == number)
             held = register(m, len(given), f"part{number}", takes & mine, given)
@@ -122,18 +125,23 @@ class Inlet(Block):
     def _is_narrow(self) -> Value:
         return self.narrow if self.shape.narrow_bits else Const(0, 1)
 
-    def _given(self, number: int) -> Value:
+    def _narrowed(self, m: Module) -> list[Value]:
+        """The elements that a beat of the memory has in narrow containers, as the field has them."""
+        shape, bits = self.shape, self.shape.narrow_bits
+        found = parts(self.beat, bits) if bits else []
+        if shape.converts:
+            found = [_converted(self, m, one, *shape.converts, at) for at, one in enumerate(found)]
+        sign = int(shape.signed and not shape.converts)
+        return [Cat(one, (one[-1] & sign).replicate(shape.element_bits - len(one))) for one in found]
+
+    def _given(self, number: int, narrowed: list[Value]) -> Value:
         """What a beat of the memory gives to the ``number``-th part of a beat of the field."""
         chosen = self._chosen(self.beat, number)
-        shape, bits = self.shape, self.shape.narrow_bits
-        if not bits:
+        if not narrowed:
             return chosen
-        count = len(self.beat) // bits // shape.ratio
-        first = number % shape.ratio * count
-        elements = parts(self.beat, bits)[first : first + count]
-        above = shape.element_bits - bits
-        wide = [Cat(one, (one[-1] & int(shape.signed)).replicate(above)) for one in elements]
-        return Mux(self.narrow, Cat(*wide), chosen)
+        count = len(narrowed) // self.shape.ratio
+        first = number % self.shape.ratio * count
+        return Mux(self.narrow, Cat(*narrowed[first : first + count]), chosen)
 
     def _chosen(self, beat: Value, number: int) -> Value:
         """What is kept of a beat of the memory."""
@@ -285,20 +293,11 @@ class Outlet(Block):
         found = []
         for number, element in enumerate(parts(word, shape.element_bits)):
             if shape.converts:
-                element = self._converted(m, element, shape, number)
+                element = _converted(self, m, element, *shape.converts, number)
             above = shape.container_bits - len(element)
             sign = element[-1] & Const(int(shape.signed), 1)
             found.append(Cat(element, sign.replicate(above)))
         return Cat(*found)
-
-    def _converted(self, m: Module, element: Value, shape: Outlets, number: int) -> Value:
-        """A float in the format of its container."""
-        source, target = shape.converts
-        found = Signal(target.width, name=f"{'rounded' if shape.narrow else 'widened'}{number}")
-        converter = FloatConvert(source, target)
-        converter.place = self.place
-        self.use(m, converter, f"convert{number}", a=element, result=found)
-        return found
 
     def _part(self, m: Module, way: _Way, valid: Value, word: Value) -> Value:
         """A beat of the field as one of the memory, or as several; returns it. Elements are chosen, then converted."""
@@ -349,6 +348,17 @@ class Outlet(Block):
         """1 if a transfer ends within a beat of the field."""
         low = clog2(max(1, shape.beat_bytes // UNIT_BYTES))
         return self.needs[:low].any() if low else Const(0, 1)
+
+
+def _converted(
+    block: Block, m: Module, element: Value, source: FloatFormat, target: FloatFormat, number: int
+) -> Value:
+    """A float in another format."""
+    found = Signal(target.width, name=f"converted{number}")
+    converter = FloatConvert(source, target)
+    converter.place = block.place
+    block.use(m, converter, f"convert{number}", a=element, result=found)
+    return found
 
 
 def _units(shape: Outlets, count: Value) -> Value:

@@ -170,8 +170,7 @@ class Golden:
         if narrow and not staged.narrow:
             raise Stuck(f"A load of {staged.name} must have its only container, not a narrow one")
         words = staged.words(data.shape[1], self.hardware.width, narrow)
-        container = staged.narrow if narrow else staged.container
-        self._push(staged, _Beats(_elements(staged, data, container), source, last, words))
+        self._push(staged, _Beats(_elements(staged, data, narrow), source, last, words))
 
     def _read(self, moved: dict[str, int]) -> Octets:
         size = moved["row_bytes"]
@@ -268,8 +267,9 @@ class Golden:
                 self._push(staged, _Beats(values, None, True, words))
 
 
-def _elements(staged: Staged, data: Octets, container: int) -> Integers:
+def _elements(staged: Staged, data: Octets, narrow: bool) -> Integers:
     """Elements of whole beats of a field; of words of codes the bytes of each beat, as one row of them."""
+    container = staged.narrow if narrow else staged.container
     beat = staged.beat_bytes * container // staged.container
     count = data.shape[1] // beat
     whole = np.ascontiguousarray(data[:, : count * beat])
@@ -277,6 +277,9 @@ def _elements(staged: Staged, data: Octets, container: int) -> Integers:
         # The bytes of every beat, which `Weights` reads.
         return whole.reshape(len(data), count, staged.beat_bytes).astype(np.int64)
     values = whole.view(f"<u{container}").astype(np.int64)
+    if staged.conversion(narrow):
+        values = staged.converted(values, narrow)
+        container = staged.container
     bits = min(int(staged.field.width), 8 * container)
     values &= (1 << bits) - 1
     if staged.field.signed:

@@ -96,9 +96,9 @@ def test_elements_in_narrow_containers_have_their_sign_above_them(embedding: int
 class _Unsigned(Inlet):
     """A twin that puts zeros above the elements in narrow containers."""
 
-    def _given(self, number: int) -> Any:
+    def _narrowed(self, m: Any) -> Any:
         self.shape.signed = False
-        return super()._given(number)
+        return super()._narrowed(m)
 
 
 def test_zeros_above_elements_are_noticed() -> None:

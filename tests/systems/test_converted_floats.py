@@ -1,4 +1,6 @@
-"""Stores that convert floats: FP32 of the vector unit rounded as attention takes it, results of attention widened."""
+"""Floats that are converted on their way: FP32 of the vector unit rounded as attention takes it, its results and rows
+of the embedding widened.
+"""
 
 from __future__ import annotations
 
@@ -9,28 +11,35 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Value
+from amaranth.hdl import Cat, Module, Value
 from numpy.typing import NDArray
 
 from benchmarks import random_systems
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.floating import BF16, FORMATS, FP16, FP32, NAMED, FloatFormat
 from blueprint.record import Integers
-from blueprint.systems import inventory
-from blueprint.systems.control import Hardware, Outlets
-from blueprint.systems.memory_port import BEHAVIORS
+from blueprint.systems import inventory, staging
+from blueprint.systems.control import Hardware, Inlets, Outlets
+from blueprint.systems.instructions import WORD_BYTES
+from blueprint.systems.memory_port import BEHAVIORS, of_memory
+from blueprint.systems.reader import read_system
 from blueprint.systems.staging import Staged
 from blueprint.unit import TO_FLOAT
 from checkpoints.reference import Reference
 from compiler import image
 from compiler.compile import DECODE, Compiled, compile_model
-from generator.systems.staging import Outlet
+from costmodel.systems import compiled as planning
+from costmodel.systems import estimate as costs
+from generator.arithmetic.integers import parts
+from generator.systems.staging import Inlet, Outlet
 from simulator.systems import decoding, proving
 from simulator.systems.golden import Golden, Memory
+from tests.costmodel.test_compiled_estimate import ASAP7, simulated
 from tests.generator.cells.flat import play
 from tests.named_registers import built_registers
 from tests.systems import small
 from tests.systems.test_compiler import TOKENS, scores
+from tests.systems.test_inlets import beats, moved, words
 from tests.volume import ALL
 
 FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "tiny_fp32.yaml"
@@ -189,11 +198,54 @@ def test_results_of_attention_are_stored_in_the_format_of_the_vector_unit(
     )
 
 
+@pytest.mark.parametrize(("few", "lanes"), [(FP16, 4), (BF16, 4), (FP16, 8), (BF16, 16)])
+def test_a_load_widens_rows_in_narrow_containers_alone(few: FloatFormat, lanes: int) -> None:
+    units = hardware(few.name, lanes=lanes, width=64).units
+    shape = Inlets(next(one for one in staging.inputs(units, 64) if one.name == "vector.x.x"), 64)
+    assert (shape.narrow_bits, shape.converted) == (16, 4)
+    sums, rows = patterns(FP32, 2 * lanes).tolist(), patterns(few, 4 * lanes)
+    loads = [(beats(sums, 4), False), (beats(rows.tolist(), 2), True), (beats(sums, 4), False)]
+    found, ends = moved(Inlet("inlet", shape), loads, 8)
+    assert found == words([*sums, *floating.convert(few, FP32, rows).tolist(), *sums], shape)
+    assert ends == [2, 6, 8]
+
+
+class _Signed(Inlet):
+    """A twin that takes floats for integers."""
+
+    def _narrowed(self, m: Module) -> list[Value]:
+        return [Cat(one, one[-1].replicate(16)) for one in parts(self.beat, 16)]
+
+
+def test_an_inlet_that_does_not_widen_is_noticed() -> None:
+    x = next(one for one in staging.inputs(hardware(width=64).units, 64) if one.name == "vector.x.x")
+    shape, rows = Inlets(x, 64), patterns(FP16, 8)
+    found, _ = moved(_Signed("inlet", shape), [(beats(rows.tolist(), 2), True)], 2)
+    assert found != words(floating.convert(FP16, FP32, rows).tolist(), shape)
+
+
+@pytest.mark.parametrize(
+    ("attention", "vector", "embedding", "found"),
+    [
+        ("fp16", "fp32", 16, (2, "fp16", "fp32")),
+        ("bf16", "fp32", 16, (2, "bf16", "fp32")),
+        ("fp16", "fp16", 16, (2, "", "")),
+        ("fp16", "fp32", 8, (2, "", "")),  # integers, in which eight elements a beat would be too many
+    ],
+)
+def test_rows_of_the_embedding_are_floats_of_attention(
+    attention: str, vector: str, embedding: int, found: tuple[int, str, str]
+) -> None:
+    units = hardware(attention, vector, width=64).units
+    x = next(one for one in staging.inputs(units, 64, embedding=embedding) if one.name == "vector.x.x")
+    assert (x.narrow, x.rounds, x.widens) == found
+
+
 class _Cuts(Outlet):
     """A twin that drops the low bits of a fraction."""
 
-    def _converted(self, m: Module, element: Value, shape: Outlets, number: int) -> Value:
-        return element[16:]
+    def _contained(self, m: Module, word: Value, shape: Outlets) -> Value:
+        return Cat(*(one[16:] for one in parts(word, 32))) if shape.narrow else word
 
 
 def test_an_outlet_that_truncates_is_noticed() -> None:
@@ -206,7 +258,11 @@ def test_an_outlet_that_truncates_is_noticed() -> None:
 
 @pytest.mark.parametrize("few", ["fp16", "bf16"])
 @pytest.mark.parametrize(("lanes", "width"), [(4, 32), (2, 64), (8, 64), (4, 128)])
-def test_flip_flops_of_stores_are_those_that_are_counted(few: str, lanes: int, width: int) -> None:
+def test_flip_flops_are_those_that_are_counted(few: str, lanes: int, width: int) -> None:
+    x = next(one for one in hardware(few, lanes=lanes, width=width).inputs if one.name == "vector.x.x")
+    assert sum(built_registers(Inlet("inlet", Inlets(x, width))).values()) == sum(
+        inventory.inlet(Inlets(x, width)).values()
+    )
     for name in ("vector.out.out", "attention.out.result"):
         shape = Outlets(out(name, attention=few, lanes=lanes, width=width), width)
         built = sum(built_registers(Outlet("outlet", shape)).values())
@@ -225,8 +281,8 @@ def test_conversions_are_in_the_inventory() -> None:
 
     staged = out("attention.out.result")
     assert staged.elements == 16
-    assert conversions(hardware()) == 2 + 1  # that a beat of the memory has
-    assert conversions(hardware(width=128)) == 4 + 4
+    assert conversions(hardware()) == 2 + 1 + 2  # stores of both units, loads of rows
+    assert conversions(hardware(width=128)) == 4 + 4 + 0  # eight rows a beat are too many for four lanes
     assert conversions(hardware("bf16")) == 0  # whose exponents are those of FP32
     assert conversions(hardware("fp16", "fp16")) == 0
 
@@ -273,16 +329,36 @@ def test_queries_and_cache_hold_what_the_vector_unit_gave_rounded_and_results_ar
     assert np.abs(mixed).max() > 0
 
 
+def test_rows_of_the_embedding_stand_in_memory_as_floats_of_attention() -> None:
+    found = decoder()
+    region, shape = found.layout["embedding"], (small.MODEL.vocab, small.MODEL.hidden)
+    place = region.base - found.layout.base
+    rows = found.layout.image()[place : place + 2 * shape[0] * shape[1]].view("<f2").reshape(shape)
+    wanted = found.checkpoint.dense[None, "embedding"].rows(0, shape[0])
+    assert np.array_equal(rows, wanted.astype(np.float16))
+
+
 def test_a_store_moves_as_many_bytes_as_one_of_fp16_where_attention_reads_it() -> None:
-    def moved(found: Compiled) -> dict[str, int]:
+    def stores(found: Compiled) -> dict[str, int]:
         """By step the bytes of the last transfer of its run: the store."""
         return {purpose.step: size for purpose, size in found.programs[1].notes if size}
 
-    mixed, halves = moved(decoder()), moved(decoder("fp16", "fp16"))
+    mixed, halves = stores(decoder()), stores(decoder("fp16", "fp16"))
     assert {name: mixed[name] / halves[name] for name in ("q heads", "k heads", "v heads")} == {
         "q heads": 1, "k heads": 1, "v heads": 1,
     }  # fmt: skip
     assert mixed["up"] == 2 * halves["up"]
+
+
+def test_an_estimate_has_the_bytes_and_nearly_the_cycles_of_the_simulator() -> None:
+    system = read_system(FILE)
+    plan = planning.plan_of(system, system.largest)
+    trace = simulated(plan, DECODE, of_memory(system.memory, system.clock_mhz or 0), 0)
+    phase = costs.estimate(system, system.largest, ASAP7, 0).phases["decode"]
+    assert phase.time.seconds * (system.clock_mhz or 0) * 1e6 == pytest.approx(trace.cycles, rel=0.005)
+    moved = sum(size for each in decoding.transfers(trace).values() for _, size in each)
+    program = WORD_BYTES * len(plan.program(DECODE).instructions)
+    assert sum(step.operation.traffic for step in phase.time.steps) == moved + program
 
 
 if ALL:  # the units of floats take minutes to build
