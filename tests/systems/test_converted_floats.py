@@ -43,6 +43,7 @@ from tests.systems.test_inlets import beats, moved, words
 from tests.volume import ALL
 
 FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "tiny_fp32.yaml"
+MODEL = dataclasses.replace(small.MODEL, hidden=64)
 #: Cycles of a bench.
 CYCLES = 400
 
@@ -52,7 +53,7 @@ def hardware(attention: str = "fp16", vector: str = "fp32", lanes: int = 4, widt
     return small.hardware(
         width=width,
         attention=small.attention(format=attention, acc_format="fixed" if attention == "fp16" else "fp32"),
-        vector=small.vector(format=vector, lanes=lanes),
+        vector=small.vector(format=vector, lanes=lanes, rows_kept=3),
     )
 
 
@@ -291,18 +292,16 @@ def test_conversions_are_in_the_inventory() -> None:
 
 
 def decoder(attention: str = "fp16", vector: str = "fp32", **changes: Any) -> Compiled:
-    """The small model on it."""
-    model = dataclasses.replace(small.MODEL, **changes)
+    """A model with rows of which memory gives one in narrow containers no faster than the unit takes it."""
+    model = dataclasses.replace(MODEL, **changes)
     return compile_model(hardware(attention, vector), small.checkpoint(model), ())
 
 
 @pytest.mark.parametrize("attention", ["fp16", "bf16"])
-def test_scores_are_nearer_to_those_of_the_reference_decoder(attention: str) -> None:
-    def distance(found: Compiled) -> float:
-        wanted = Reference(found.checkpoint).logits(TOKENS)
-        return float(np.abs(scores(found)[0] - wanted).mean() / np.abs(wanted).max())
-
-    assert distance(decoder(attention)) < distance(decoder(attention, attention)) * 0.8
+def test_scores_are_those_of_the_reference_decoder(attention: str) -> None:
+    found = decoder(attention)
+    wanted = Reference(found.checkpoint).logits(TOKENS)
+    assert np.abs(scores(found)[0] - wanted).max() < 0.03 * np.abs(wanted).max()
 
 
 def test_queries_and_cache_hold_what_the_vector_unit_gave_rounded_and_results_are_widened() -> None:
@@ -331,7 +330,7 @@ def test_queries_and_cache_hold_what_the_vector_unit_gave_rounded_and_results_ar
 
 def test_rows_of_the_embedding_stand_in_memory_as_floats_of_attention() -> None:
     found = decoder()
-    region, shape = found.layout["embedding"], (small.MODEL.vocab, small.MODEL.hidden)
+    region, shape = found.layout["embedding"], (MODEL.vocab, MODEL.hidden)
     place = region.base - found.layout.base
     rows = found.layout.image()[place : place + 2 * shape[0] * shape[1]].view("<f2").reshape(shape)
     wanted = found.checkpoint.dense[None, "embedding"].rows(0, shape[0])
