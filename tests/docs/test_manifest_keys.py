@@ -57,7 +57,10 @@ def manifests() -> Iterator[dict[str, Any]]:
     for spec in registry.families().values():
         for number in range(DESIGNS):
             yield export.describe(spec.sample(np.random.default_rng([11, number])), emitted())
-    for hardware in (small.hardware(), small.hardware(attention=small.attention(kv_width=4))):
+    floats = small.hardware(
+        attention=small.attention(format="fp16", acc_format="fixed"), vector=small.vector(format="fp32")
+    )
+    for hardware in (small.hardware(), small.hardware(attention=small.attention(kv_width=4)), floats):
         yield system_export.describe(hardware, SystemTop(hardware), emitted())
 
 

@@ -18,7 +18,7 @@ from benchmarks import random_systems
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.floating import BF16, FORMATS, FP16, FP32, NAMED, FloatFormat
 from blueprint.record import Integers
-from blueprint.systems import inventory, staging
+from blueprint.systems import control, inventory, staging
 from blueprint.systems.control import Hardware, Inlets, Outlets
 from blueprint.systems.instructions import WORD_BYTES
 from blueprint.systems.memory_port import BEHAVIORS, of_memory
@@ -40,6 +40,7 @@ from tests.named_registers import built_registers
 from tests.systems import small
 from tests.systems.test_compiler import TOKENS, scores
 from tests.systems.test_inlets import beats, moved, words
+from tests.systems.test_inventory import check_netlist
 from tests.volume import ALL
 
 FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "tiny_fp32.yaml"
@@ -363,12 +364,25 @@ def test_an_estimate_has_the_bytes_and_nearly_the_cycles_of_the_simulator() -> N
 if ALL:  # the units of floats take minutes to build
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("behavior", BEHAVIORS)
-    def test_rtl_has_the_bytes_and_the_cycles_of_the_simulator(behavior: str, tmp_path: Path) -> None:
-        """Two tokens behind a prompt of two."""
+    def test_rtl_has_the_bytes_and_the_cycles_of_the_simulator(tmp_path: Path) -> None:
+        """Two tokens behind a prompt of two, under every behavior of memory; another one than that is noticed."""
         found = decoder(layers=1, vocab=16)
-        picture, port = image.of_compiled(found), dataclasses.replace(BEHAVIORS[behavior], size=1 << 18)
-        decoded = decoding.decode(found.hardware, picture, [3, 7], 2, port)
+        picture = image.of_compiled(found)
         bench = random_systems.build(found.hardware, tmp_path)
-        proof = proving.prove(found.hardware, bench, picture, [3, 7], decoded, port)
-        assert proof.findings == [] and proof.tokens == decoded.tokens and len(proof.tokens) == 2
+        for behavior in BEHAVIORS.values():
+            port = dataclasses.replace(behavior, size=1 << 18)
+            decoded = decoding.decode(found.hardware, picture, [3, 7], 2, port)
+            proof = proving.prove(found.hardware, bench, picture, [3, 7], decoded, port)
+            assert proof.findings == [] and proof.tokens == decoded.tokens and len(proof.tokens) == 2
+        slower = dataclasses.replace(port, latency=port.latency + 1)
+        assert proving.prove(found.hardware, bench, picture, [3, 7], decoded, slower).findings
+
+    @pytest.mark.slow
+    def test_flip_flops_of_a_system_are_those_of_the_netlist() -> None:
+        units = {
+            "attention": small.attention(format="bf16", acc_format="fp32", dim=2, head_group=1, keys_max=8),
+            "vector": small.vector(
+                format="fp32", lanes=2, length_max=16, rows_max=4, dots=False, rotates=False
+            ),
+        }
+        check_netlist(control.built("converting", units, width=32, burst=8))
