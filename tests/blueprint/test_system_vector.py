@@ -135,7 +135,9 @@ def test_no_model_of_another_activation_can_be_computed(gated: bool, tmp_path: P
         rules.check_model(system, model)
 
 
-@pytest.mark.parametrize(("flag", "less"), [("gated", False), ("sub_norms", False), ("tied_embeddings", True)])
+@pytest.mark.parametrize(
+    ("flag", "less"), [("gated", False), ("sub_norms", False), ("tied_embeddings", True)]
+)
 def test_no_model_asks_for_more_than_the_largest_beside_its_sizes(
     flag: str, less: bool, tmp_path: Path
 ) -> None:

@@ -66,6 +66,30 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         lambda _: simulate("--seed", 3),
         "seed must be given beside a temperature above 0 for a system",
     ),
+    "the seed that is taken where none is given": (
+        lambda _: simulate("--seed", 1),
+        "seed must be given beside a temperature above 0 for a system",
+    ),
+    "a seed beside a temperature of 0": (
+        lambda _: simulate("--seed", 0, "--temperature", 0),
+        "seed must be given beside a temperature above 0 for a system",
+    ),
+    "a seed of the reference without a temperature": (
+        lambda _: ["model", "generate", MODEL, "--prompt", "And", "--seed", 1],
+        "seed must be given beside a temperature above 0 for a text",
+    ),
+    "a seed that no register holds": (
+        lambda _: simulate("--temperature", 0.8, "--seed", 4294967294),
+        "Invalid value for '--seed': it must be an integer from 0 to 4294967293, not '4294967294'",
+    ),
+    "the largest seed of a vector unit that does not draw": (
+        lambda _: simulate("--temperature", 0.8, "--seed", 4294967293),
+        "The vector unit must draw tokens: samples must be true for temperature 0.8",
+    ),
+    "a temperature that 64 bits do not hold": (
+        lambda _: simulate("--temperature", "1e-400"),
+        "Invalid value for '--temperature': it must be 0 or large enough for 64 bits, not '1e-400'",
+    ),
     "a seed to verify": (
         lambda _: ["verify", *simulate()[1:], "--seed", 3],
         "seed must be given beside a temperature above 0 for a system",
