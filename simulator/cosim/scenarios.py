@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from blueprint import axi
 from blueprint.axi import ALL_BYTES, WORD
 from blueprint.spec import Spec
-from blueprint.workloads.tasks import Task
+from blueprint.workloads.tasks import Gemm, Task
 from simulator import stall_patterns as profiles
 from simulator.cosim import plan
 from simulator.cosim.plan import How, Job, Scenario, Step
@@ -270,6 +270,8 @@ def preset_counters(shell: Shell, work: Job, counters: Sequence[str], seed: int)
     slow = plan.rerun(work, profiles.profile("random_50", shell.spec.streams(), seed))
     drawn = [int(value) for value in random.integers(0, WORD - (1 << 20), len(counters))]
     patterns = [drawn, [value ^ WORD for value in drawn], [WORD - 2] * len(counters), [WORD] * len(counters)]
+    # The next count carries into the second, third and fourth byte.
+    patterns += [[value >> 1 | (1 << low) - 1 for value in drawn] for low in (8, 16, 24)]
     for values in patterns:
         put, reads = plan.preset(shell, slow, dict(zip(counters, values, strict=True)))
         steps += [
@@ -297,10 +299,10 @@ def largest_sizes(shell: Shell, small: Task, seed: int) -> Scenario:
     for task in at_limits(shell.spec, small):
         work = affordable(shell.spec, task, seed)
         if work is not None:
-            steps += whole(shell, work) + whole(shell, flat(work, seed))
-    return Scenario(
-        "limits", "runs at the largest sizes, one at a time, also with a first operand of zeros", steps
-    )
+            for job in (work, flat(work, seed), *steep(work, seed)):
+                steps += whole(shell, job)
+    what = "also with a first operand of zeros, and with sums as large as can be"
+    return Scenario("limits", f"runs at the largest sizes, one at a time, {what}", steps)
 
 
 def flat(work: Job, seed: int) -> Job:
@@ -308,6 +310,22 @@ def flat(work: Job, seed: int) -> Job:
     first, *_ = work.operands
     operands = {**work.operands, first: np.zeros_like(work.operands[first])}
     return plan.job(work.spec, work.task, seed, operands=operands)
+
+
+def steep(work: Job, seed: int) -> Iterator[Job]:
+    """Products with sums as large as can be: activations all their largest or smallest number, weights their largest.
+
+    Zeros stay, because there may be a rule of how many.
+    """
+    if isinstance(work.task, Gemm):
+        for far in (np.max, np.min):
+            named = zip(work.operands, (far, np.max), strict=True)
+            operands = {name: _all(work.operands[name], end) for name, end in named}
+            yield plan.job(work.spec, work.task, seed, operands=operands)
+
+
+def _all(operand: Any, end: Callable[[Any], Any]) -> Any:
+    return np.where(operand == 0, operand, end(operand))
 
 
 def at_limits(spec: Spec, small: Task) -> Iterator[Task]:
