@@ -27,7 +27,7 @@ TWINS: dict[str, tuple[str, str, str, str]] = {
     "a bit of a stall": ("shell", r"= (stall_input_held) & \{", "stall_input_held | 32'h80", "registers"),
     "the top bit of a stall": ("shell", r"= (stall_input_held) & \{", "stall_input_held & ~32'h80000000", "counters"),
     "counters wrap": ("shell", r"assign \w+ = (& cycles_held_full);", "1'h0", "counters"),
-    "a carry of a counter": ("shell", r"= (stall_output_held\[31:24\] \+ 1'h1);", "stall_output_held[31:24]", "counters"),
+    "a carry of a counter": ("shell", r"= (stall_output_held\[31:24\] \+ 1'h1);", "8'h0", "counters"),
     "a bit of the hash": ("shell", r"= (32'd\d{7,}) & \{", "32'd77", "registers"),
     "large numbers of k wrap": ("shell", r"else k_fits <= (\w+);", "| k_held & k_held <= 6'h28", "refusals"),
     "k too large starts": ("shell", r"else k_fits <= (\w+);", "| k_held & ~(| k_above)", "refusals"),

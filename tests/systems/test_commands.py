@@ -182,6 +182,16 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         lambda tmp: ["check", edited(tmp, '"assumed: a 16-bit DDR3-800 as on small boards"', "' '")],
         "{tmp}/system.yaml:45:3: memory.source: source must say where the numbers are from, and is empty",
     ),
+    "attention of several queries a key, which no program has": (
+        lambda tmp: ["check", edited(tmp, "parallel: 1", "parallel: 2")],
+        "{tmp}/system.yaml:22:7: units.attention.parameters.parallel: The attention unit must take one query, each "
+        "element of its 2 heads once (parallel 1, whole groups), and this design does not",
+    ),
+    "lanes whose beats no memory port moves": (
+        lambda tmp: ["check", edited(tmp, "lanes: 4", "lanes: 6")],
+        "{tmp}/system.yaml:6:1: units: A beat of field operand of vector must be a part or a multiple of the memory "
+        "port's 8 bytes in memory, not 12 bytes",
+    ),
     "a design with a prompt": (
         lambda _: ["simulate", EXAMPLES / "vector" / "design.yaml", "--gemm", "1x2x3", "--prompt", "And"],
         "prompt must be given for a system, not for a design",
