@@ -298,8 +298,10 @@ def long_stalls(shell: Shell, drawn: Sequence[Job]) -> Scenario:
         jobs = [held_up(drawn[0], stream.name, begin, LONG) for begin in (0, 1)]
         longest = max(jobs, key=lambda job: (sum(job.clocks.stalls.values()), job.clocks.cycles))
         largest = max(drawn, key=lambda job: (job.clocks.cycles <= MOST_CYCLES, _beats(job, stream.name)))
-        filled = held_up(largest, stream.name, 0, largest.clocks.cycles)
-        steps += whole(shell, longest) + whole(shell, filled)
+        moved = largest.clocks.accepted[stream.name]
+        steps += whole(shell, longest)
+        for begin in (0, int(moved[len(moved) // 2]) if len(moved) else 1):
+            steps += whole(shell, held_up(largest, stream.name, begin, largest.clocks.cycles))
     what = "and runs of many beats in which a stream waits until all others do"
     return Scenario("long stalls", f"counters of stalls of more than 100,000 cycles, {what}", steps)
 
