@@ -55,6 +55,10 @@ DESIGNS: dict[str, tuple[str, dict[str, object]]] = {
         "streaming_attention",
         {"dim": 2, "keys_max": 10, "queries_max": 5, "heads_max": 2, "mask": "lambda", "graph": "reordered"},
     ),
+    "rows": (
+        "vector",
+        {"lanes": 2, "length_max": 7, "rows_max": 3, "format": "bf16", "rotates": True, "dots": True},
+    ),
 }  # fmt: skip
 
 _SELECT = "ternforge_mutant"
@@ -227,8 +231,10 @@ def equivalent(folder: Path, mutant: Mutant) -> bool:
         gold.write_text(text)
         gate.write_text(f"{text[:begin]}{mutant.text}{text[end:]}")
         read = "\n".join(f'read_verilog -lib "{(folder / file).resolve()}"' for file in others)
-        # Unnamed wires are no points of comparison: only ports and registers are.
-        one = "hierarchy -top {name}\nproc\nrename -hide w:_*_\nopt -full\nopt_clean\ndesign -stash {stash}\n"
+        # Only ports and registers are points of comparison.
+        # What stands inside has its ports outside, so that it is the same in both.
+        one = "hierarchy -top {name}\nproc\nrename -hide w:* x:* %d t:*dff* %co1:+[Q] w:* %i %d\n"
+        one += "opt -full\nopt_clean\nexpose -evert\ndesign -stash {stash}\n"
         script = "".join(
             f'{read}\nread_verilog "{path}"\n' + one.format(name=name, stash=stash)
             for stash, path in (("gold", gold), ("gate", gate))

@@ -27,7 +27,7 @@ def registers(hardware: Hardware, temperature: float, seed: int) -> dict[int, in
     """
     check_temperature("Temperature", temperature)
     spec = hardware.units[_UNIT]
-    task = Rowwise(1, 1, DOT, temperature=temperature, seed=seed)
+    task = Rowwise(1, 1, DOT, temperature=temperature, seed=seed if temperature else 0)
     try:
         spec.check_workload(task)
     except ParamError as problem:

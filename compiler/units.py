@@ -233,7 +233,9 @@ class Attends:
                 what = (
                     f"take one query, each element of its {self.share} heads once (parallel 1, whole groups)"
                 )
-                raise ParamError(f"The attention unit must {what}, and this design does not")
+                problem = ParamError(f"The attention unit must {what}, and this design does not")
+                problem.cause = ("attention", "parallel")  # type: ignore[attr-defined]
+                raise problem
 
     @property
     def turns(self) -> int:

@@ -138,7 +138,7 @@ def _verilog(text: str, names: list[str]) -> dict[str, str]:
         lines += ["opt_clean", "opt_dff", "opt_clean -purge"]
         lines += [f"select {name}\nwrite_verilog -noattr -selected {name}.v" for name in names]
         script = "\n".join(lines)
-        yosys.run(script, cwd=folder, timeout_s=600)
+        yosys.run(script, cwd=folder, timeout_s=600, writes=[f"{name}.v" for name in names])
         return {name: _strip((folder / f"{name}.v").read_text()) for name in names}
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from blueprint.words import vanishes
+
 Names = Callable[[], Iterable[str]]
 
 
@@ -68,9 +70,12 @@ class Real(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number. Fails with what it must be and what it is."""
         try:
-            return float(_number(value))
+            found = float(_number(value))
         except ValueError:
             self.fail(f"it must be a number{self.unit}, not {str(value)[:40]!r}", param, ctx)
+        if vanishes(str(value)):
+            self.fail(f"it must be 0 or large enough for 64 bits, not {str(value)[:40]!r}", param, ctx)
+        return found
 
 
 def _number(value: Any) -> Any:

@@ -15,6 +15,7 @@ from blueprint.systems.description import System
 from blueprint.systems.reader import read_system, system_content, system_from
 from blueprint.workloads import model as models
 from costmodel.model.quantity import shown
+from costmodel.systems import compiled
 from costmodel.systems import estimate as costs
 from costmodel.technology import technology as technologies
 from costmodel.technology.technology import Technology
@@ -39,6 +40,8 @@ def check(section: Section) -> Answer:
         raise section.error("technology", str(problem)) from None
     largest = system.largest
     found = costs.estimate(system, largest, technology, largest.context - 1)
+    if found.uncompiled and system.host is None:
+        raise section.error(_refused_at(system), found.uncompiled)
     decode = found.phases["decode"]
     name, share = costs.limit(decode, system)
     derived = {
@@ -57,6 +60,16 @@ def check(section: Section) -> Answer:
         },
     }
     return {"resolved": system_content(system), "derived": derived}
+
+
+def _refused_at(system: System) -> tuple[str, ...]:
+    """Where the file says what the compiler refuses: a parameter of a unit, or the units."""
+    try:
+        compiled.plan_of(system, system.largest)
+    except ParamError as problem:
+        work, parameter = getattr(problem, "cause", ("", ""))
+        return ("units", system.places[work], "parameters", parameter) if work else ("units",)
+    raise AssertionError("a system that was refused must be refused again")
 
 
 def estimate(

@@ -29,14 +29,12 @@ from simulator.systems import decoding
 from simulator.systems.machine import Span
 from ternforge.energies import Energies
 from ternforge.folder import check_file, output_file, output_folder
-from ternforge.inputs import prompt_text, refuse
+from ternforge.inputs import prompt_text, seed_of
 from ternforge.session import Answer, Note, paced, silent, table
 from ternforge.words import MEMORIES, OWN_MEMORY
 
 #: Tokens behind a prompt where nothing says how many.
 TOKENS = 16
-#: Seed where nothing gives one.
-SEED = 1
 
 
 def port(system: System, name: str, clock_mhz: float) -> MemoryPort:
@@ -195,7 +193,7 @@ class Asked:
     trace: str | Path | None = None
     force: bool = False
     temperature: float = 0.0
-    seed: int = SEED
+    seed: int | None = None
 
 
 def simulate_system(
@@ -231,7 +229,7 @@ def picture_of(system: System, hardware: Hardware, trained: Checkpoint, asked: A
             "calibrate must not be given beside an image, whose steps were measured when it was compiled"
         )
     if asked.temperature:
-        drawing.registers(hardware, asked.temperature, asked.seed)  # refused before the work
+        drawing.registers(hardware, asked.temperature, seed_of(asked.seed))  # refused before the work
     if asked.image is None:
         found, _ = compiled(system, trained, asked.calibrate, note)
         picture = image.of_compiled(found)
@@ -239,7 +237,9 @@ def picture_of(system: System, hardware: Hardware, trained: Checkpoint, asked: A
         picture = image.read(Path(asked.image), hardware)
     if picture.checkpoint != digest(trained.source):
         raise ParamError(f"{asked.image}: image must be of this checkpoint, and is of another")
-    return drawing.drawn(picture, hardware, asked.temperature, asked.seed) if asked.temperature else picture
+    if not asked.temperature:
+        return picture
+    return drawing.drawn(picture, hardware, asked.temperature, seed_of(asked.seed))
 
 
 def prompt_of(trained: Checkpoint, asked: Asked) -> list[int]:
@@ -259,12 +259,7 @@ def prompt_of(trained: Checkpoint, asked: Asked) -> list[int]:
 
 def drawn_by(asked: Asked) -> Answer:
     """Temperature and seed, where tokens are drawn."""
-    return {"temperature": asked.temperature, "seed": asked.seed} if asked.temperature else {}
-
-
-def check_seed(seed: int, temperature: float | None) -> None:
-    """Refuse a seed that nothing of a system follows from. Raises ``ParamError``."""
-    refuse({"seed": seed != SEED and not temperature}, "beside a temperature above 0 for a system")
+    return {"temperature": asked.temperature, "seed": seed_of(asked.seed)} if asked.temperature else {}
 
 
 def clock_of(system: System) -> float:

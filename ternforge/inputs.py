@@ -16,6 +16,7 @@ from blueprint.errors import ParamError, SpecError
 from blueprint.files import design as designs
 from blueprint.files.design import Design
 from blueprint.spec import Spec
+from blueprint.words import SEED_MOST
 from blueprint.workloads import model as models
 from blueprint.workloads import tasks
 from blueprint.workloads import workload as workloads
@@ -23,7 +24,7 @@ from blueprint.workloads.tasks import Task
 from blueprint.workloads.workload import Workload
 from costmodel.technology import technology as technologies
 from costmodel.technology.technology import Technology
-from ternforge.words import TECHNOLOGY
+from ternforge.words import SEED, TECHNOLOGY
 
 DesignLike = Design | Spec | str | Path
 WorkloadLike = Workload | Task | str | Path
@@ -86,6 +87,19 @@ def refuse(given: Mapping[str, Any], whose: str) -> None:
         if value is not None and value is not False and value != {}:
             option = f" ({_OPTIONS[name]})" if name in _OPTIONS else ""
             raise ParamError(f"{name}{option} must be given {whose}")
+
+
+def seed_of(seed: int | None) -> int:
+    """The seed given, or that where none is. Raises ``ParamError``."""
+    if seed is not None and not 0 <= seed <= SEED_MOST:
+        raise ParamError(f"Seed must be an integer from 0 to {SEED_MOST}, not {seed}")
+    return SEED if seed is None else seed
+
+
+def check_seed(seed: int | None, temperature: float | None, whose: str) -> None:
+    """Refuse a seed that nothing of a text follows from. Raises ``ParamError``."""
+    if not temperature:
+        refuse({"seed": seed}, f"beside a temperature above 0 for {whose}")
 
 
 def refused(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

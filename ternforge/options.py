@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from blueprint.words import SEED_MOST
 from ternforge import choices
-from ternforge.words import MEMORIES
+from ternforge.words import MEMORIES, SEED
 
 Decorator = Callable[[Any], Any]
 
@@ -59,10 +60,9 @@ force_option: Decorator = click.option(
 )
 seed_option: Decorator = click.option(
     "--seed",
-    type=choices.Whole(0, 2**31 - 1),
-    default=1,
-    show_default=True,
-    help="Seed of everything random.",
+    type=choices.Whole(0, SEED_MOST),
+    metavar="N",
+    help=f"Seed of everything random.  [default: {SEED}]",
 )
 
 

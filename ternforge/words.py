@@ -23,6 +23,8 @@ FLOWS = {
 TRACES = (".json", ".json.gz")
 #: The technology where neither a command nor a file names one.
 TECHNOLOGY = "asap7"
+#: The seed of what is random where none is given.
+SEED = 1
 #: Tokens in front of the one that an estimate of a system decodes, where no context is given.
 CONTEXT = 1024
 #: The memory of a system as it is described, beside the behaviors of benches.

@@ -46,12 +46,12 @@ def precompiles() -> bool:
 
 def precompile(header: Path, flags: Sequence[str]) -> None:
     """Compile a header into a ``.gch`` file next to it, which ``-include header`` with the same flags then uses."""
-    _run(["-x", "c++-header", header, "-o", header.with_name(f"{header.name}.gch"), *flags], header.parent)
+    _run(["-x", "c++-header", header, *flags], header.with_name(f"{header.name}.gch"), header.parent)
 
 
 def link(objects: Sequence[Path], output: Path, flags: Sequence[str | Path] = ()) -> Path:
     """Link objects into an executable."""
-    _run([*objects, "-o", output, *flags], output.parent)
+    _run([*objects, *flags], output, output.parent)
     return output
 
 
@@ -64,9 +64,12 @@ def keep_only(result: Path) -> None:
 
 def _compile(source: Path, flags: Sequence[str], cwd: Path) -> Path:
     target = cwd / f"{source.stem}.o"
-    _run(["-c", source, "-o", target, *flags], cwd)
+    _run(["-c", source, *flags], target, cwd)
     return target
 
 
-def _run(arguments: Sequence[str | Path], cwd: Path) -> None:
-    process.run([command(), *arguments], tool=command(), cwd=cwd, timeout_s=TIMEOUT_S, install=INSTALL)
+def _run(arguments: Sequence[str | Path], target: Path, cwd: Path) -> None:
+    process.run(
+        [command(), *arguments, "-o", target], tool=command(), cwd=cwd, timeout_s=TIMEOUT_S, install=INSTALL,
+        writes=[target],
+    )  # fmt: skip

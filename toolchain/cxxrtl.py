@@ -35,7 +35,8 @@ def executable(
     def build(folder: Path) -> None:
         for name, text in sources.items():
             (folder / name).write_text(text)
-        yosys.run(_script(files, top, folder / MODEL), timeout_s=compiler.TIMEOUT_S)
+        model = folder / MODEL
+        yosys.run(_script(files, top, model), timeout_s=compiler.TIMEOUT_S, writes=[model])
         main = folder / next(iter(sources))
         objects = compiler.compile_objects([(main, [*options, *_includes(options)])], cwd=folder)
         compiler.link(objects, folder / "model")

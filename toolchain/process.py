@@ -64,12 +64,14 @@ def run(
     timeout_s: float | None = None,
     memory_mib: int | None = None,
     install: str = "",
+    writes: Sequence[str | Path] = (),
 ) -> Finished:
     """Run ``command`` in its own session and wait for it; processes that it started are killed with it.
 
     ``tool`` is the name used in messages and ``install`` says how to get it. Standard output and error are
     captured together. Raises :class:`ToolError` when the tool is missing, exits with another code than 0, is
-    killed by a signal, or exceeds ``timeout_s`` (wall time) or ``memory_mib`` (address space of each process).
+    killed by a signal, or exceeds ``timeout_s`` (wall time) or ``memory_mib`` (address space of each process), and
+    where it ends well without one of the files that it ``writes`` (from ``cwd``), or with an empty one.
     """
     program = find(str(command[0]), tool=tool, env=env, install=install)
     arguments = _limited([program, *map(str, command[1:])], memory_mib)
@@ -87,6 +89,13 @@ def run(
         log = _read(output)
     if code != 0:
         raise ToolError(tool, _ending(code, log, memory_mib), log)
+    for file in (Path(cwd or "", name) for name in writes):
+        if not file.is_file() or not file.stat().st_size:
+            raise ToolError(
+                tool,
+                f"must have written {file.name} and ended without an error, and there is nothing in it",
+                log,
+            )
     return Finished(log, time.perf_counter() - began)
 
 

@@ -107,7 +107,8 @@ def executable(
 def translate(files: Sequence[Path], top: str, folder: Path, arguments: Sequence[str] = ()) -> None:
     """Write the C++ of a design into ``folder``, without warnings, which :func:`lint` reports."""
     fixed = ["--cc", "-Wno-lint", "-Wno-style", "--prefix", PREFIX, "--top-module", top, "-Mdir", str(folder)]
-    _run([*fixed, *_MODEL, *arguments, *(str(file.resolve()) for file in files)], compiler.TIMEOUT_S)
+    asked = [*fixed, *_MODEL, *arguments, *(str(file.resolve()) for file in files)]
+    _run(asked, compiler.TIMEOUT_S, [folder.resolve() / f"{PREFIX}_classes.mk"])
 
 
 def runtime_objects(names: Sequence[str]) -> list[Path]:
@@ -126,12 +127,13 @@ def mangle(name: str) -> str:
     return name.replace("__", "___05F")
 
 
-def _run(arguments: Sequence[str | Path], timeout_s: float) -> process.Finished:
+def _run(arguments: Sequence[str | Path], timeout_s: float, writes: Sequence[Path] = ()) -> process.Finished:
     # The binary is called directly: the wrapper beside it is a Perl script that adds nothing here.
     binary = home() / "bin" / "verilator_bin"
     return process.run(
-        [binary, *arguments], tool="Verilator", env=environment(), timeout_s=timeout_s, install=INSTALL
-    )
+        [binary, *arguments], tool="Verilator", env=environment(), timeout_s=timeout_s, install=INSTALL,
+        writes=writes,
+    )  # fmt: skip
 
 
 def _runtime_object(name: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -14,12 +15,17 @@ INSTALL = "install it with: pip install pyosys"
 
 
 def run(
-    script: str, *, cwd: Path | None = None, timeout_s: float | None = None, memory_mib: int | None = None
+    script: str,
+    *,
+    cwd: Path | None = None,
+    timeout_s: float | None = None,
+    memory_mib: int | None = None,
+    writes: Sequence[str | Path] = (),
 ) -> str:
     """Run Yosys commands, one or more per line, and return the log.
 
-    Relative paths in the script start at ``cwd``. Raises :class:`toolchain.process.ToolError` with Yosys's own
-    error line.
+    Relative paths in the script start at ``cwd``, as do those of the files that it ``writes``. Raises
+    :class:`toolchain.process.ToolError` with Yosys's own error line, and where one of the files is not there.
     """
     home()
     with files.scratch("ternforge-yosys-") as scratch:
@@ -33,6 +39,7 @@ def run(
             env={**os.environ, "TMPDIR": str(scratch)},
             timeout_s=timeout_s,
             memory_mib=memory_mib,
+            writes=writes,
         )
     return finished.log
 

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from blueprint.errors import SpecError
+from blueprint.words import vanishes
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -196,6 +197,8 @@ class _Builder:
             value = float(text)
             if not math.isfinite(value):
                 raise self.error(event, f"number must be finite, not {show(text)}")
+            if vanishes(text):
+                raise self.error(event, f"number must be 0 or large enough for 64 bits, not {show(text)}")
             whole = "." not in text and "-" not in text[1:] and abs(value) <= 2**53
             return int(value) if whole else value
         return text

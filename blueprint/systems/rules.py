@@ -16,6 +16,8 @@ from blueprint.workloads.tasks import WORKS, Gemm
 ACTIVATION_BYTES = 4
 
 
+#: What a model may have beside its sizes, with the value that asks less of a system.
+_LESS = {"gated": False, "sub_norms": False, "tied_embeddings": True}
 #: Bits of the activations that every norm gives, and of the queries.
 QUANTIZED = 8
 
@@ -157,8 +159,11 @@ def _check_sizes(system: System, model: Model) -> None:
             raise ParamError(f"{what}, not {getattr(model, size)}")
     spec = system.spec("elements")
     function = spec.gate_function if spec is not None else ""
-    if model.gated and not most.gated:
-        raise ParamError(f"gated of {model.name} must be false, as that of {system.name} is, not true")
+    for flag, less in _LESS.items():
+        given = getattr(model, flag)
+        if given != less == getattr(most, flag):
+            what = f"{flag} of {model.name} must be {str(less).lower()}, as that of {system.name} is"
+            raise ParamError(f"{what}, not {str(given).lower()}")
     if function and model.activation != function:
         what = f"activation of {model.name} must be {function}, which {system.places['elements']} computes"
         raise ParamError(f"{what}, not {model.activation}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from blueprint.errors import ParamError
 from blueprint.words import LARGEST as LARGEST
+from blueprint.words import SEED_MOST
 
 MASKS = ("none", "causal", "window", "lambda")
 #: Work of a whole decoder: ternary products of a token and of a prompt, attention, the LM head, elementwise operations
@@ -149,7 +150,7 @@ OPERATIONS = ("dequantize", "gate", "add", "rotate", "norm", "quantize", "dot")
 #: Least and largest temperature; 0 is the largest score itself.
 TEMPERATURES = (0.01, 100.0)
 #: What the noise of a run follows from beside the numbers of its rows, with the largest value.
-DRAWN = {"seed": (1 << 32) - 3, "position": LARGEST - 1}
+DRAWN = {"seed": SEED_MOST, "position": LARGEST - 1}
 #: Name of a run without any of these operations.
 COPY = "copy"
 
@@ -208,6 +209,11 @@ class Rowwise:
         check_temperature("Rowwise temperature", given)
         if given and not self.does("dot"):
             raise _refused("temperature", f"Rowwise temperature must be 0 without dot, not {given:g}")
+        for what in DRAWN:
+            if getattr(self, what) and not given:
+                raise _refused(
+                    what, f"Rowwise {what} must be 0 without a temperature, not {getattr(self, what)}"
+                )
 
     def does(self, operation: str) -> bool:
         """True if the run applies an operation."""

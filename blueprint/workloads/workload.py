@@ -197,6 +197,9 @@ def _rowwise(section: Section) -> Rowwise:
     temperature = inner.take("temperature", float, default=0.0)
     drawn = {key: inner.take(key, int, default=0, minimum=0, maximum=most) for key, most in DRAWN.items()}
     inner.finish()
+    for key in drawn:
+        if key in inner and not temperature:
+            raise inner.error(key, f"{key} must stand beside a temperature above 0, and there is none")
     try:
         return Rowwise(**sizes, operation=operation, temperature=temperature, **drawn)
     except ParamError as problem:

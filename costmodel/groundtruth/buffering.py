@@ -254,6 +254,8 @@ class Trees:
             for number in range(len(self.buffers))
             for item in self._options(number, net, driver, pins, readers)
         ]
+        if not found:  # as many buffers as loads would not be a tree
+            return None
         fastest = min(delay for delay, _, _ in found)
         if fastest * _GAIN >= direct:
             return None

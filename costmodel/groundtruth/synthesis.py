@@ -353,7 +353,7 @@ def _front(files: list[Path], top: str, boxes: tuple[str, ...], flatten: bool) -
         lines += [f"blackbox {name}" for name in boxes]
         lines += [f"hierarchy -check -top {top}", "proc", *(["flatten"] if flatten else [])]
         lines += ["opt_expr", "opt_clean", "write_rtlil design.il"]
-        yosys.run("\n".join(lines), cwd=folder, timeout_s=_TIMEOUT_S)
+        yosys.run("\n".join(lines), cwd=folder, timeout_s=_TIMEOUT_S, writes=["design.il"])
 
     parts: list[str | bytes] = ["front/1", yosys.version(), top, *boxes, str(flatten), *named, *texts]
     return rtlil.modules((cache.entry("synthesis-front", parts, build) / "design.il").read_text())
@@ -391,7 +391,8 @@ def _map(folder: Path, name: str, text: str, technology: Technology, style: str 
     (folder / "alu.v").write_text(_ALU if style == "area" else _PREFIX_ALU)
     registers = " ".join(f"-cell {kind} 01" for kind in _register_kinds(technology))
     extract = "extract_fa -fa" if roles.full_adder else ""
-    yosys.run(_LOWER.format(registers=registers, extract=extract), cwd=folder, timeout_s=_TIMEOUT_S)
+    lower = _LOWER.format(registers=registers, extract=extract)
+    yosys.run(lower, cwd=folder, timeout_s=_TIMEOUT_S, writes=["lowered.json"])
     design = json.loads((folder / "lowered.json").read_text())
     netlist = design["modules"][name]
     areas = {cell.name: cell.area for cell in technology.mapped.values()}
@@ -404,8 +405,9 @@ def _map(folder: Path, name: str, text: str, technology: Technology, style: str 
     for index, script in enumerate(scripts):
         (folder / f"abc{index}.script").write_text(script)
     tries = [_TRY.format(index=index) for index in range(len(scripts))]
-    yosys.run("".join([_MAP, *tries]), cwd=folder, timeout_s=_TIMEOUT_S)
-    texts = [(folder / f"mapped{index}.json").read_text() for index in range(len(scripts))]
+    mapped = [f"mapped{index}.json" for index in range(len(scripts))]
+    yosys.run("".join([_MAP, *tries]), cwd=folder, timeout_s=_TIMEOUT_S, writes=mapped)
+    texts = [(folder / one).read_text() for one in mapped]
     outcomes = [_slim(json.loads(text)["modules"][name], technology, name) for text in texts]
     smallest = min(
         outcomes, key=lambda item: sum(areas.get(cell["type"], 0.0) for cell in item["cells"].values())

@@ -23,6 +23,12 @@ _FULL = 99
 _NO_DELAYS = "the library holds no delays: every path takes 0 ps, and its clock means nothing"
 
 
+def _has_delays(cell: liberty.Cell) -> bool:
+    """True if any table of delays has a number other than 0."""
+    tables = [table for arc in cell.arcs for table in (arc.rise, arc.fall) if table is not None]
+    return any(value for table in tables for row in table.values for value in row)
+
+
 def import_library(paths: Sequence[str | Path], name: str, output: str | Path) -> Path:
     """Write the facts of Liberty files to the technology file `output` and return its path.
 
@@ -61,7 +67,7 @@ def technology(paths: Sequence[str | Path], name: str, *, points: int = _FULL) -
         memories.of_library(memory, library.cells, chosen, voltage, source, _reference()),
         facts.dump(kept),
         source,
-        library.notes + (() if any(cell.arcs for cell in kept) else (_NO_DELAYS,)),
+        library.notes + (() if any(map(_has_delays, kept)) else (_NO_DELAYS,)),
         drive_text=facts.dump(strong),
         wires=library.wires,
         wire_source=source if library.wires else "",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from blueprint import axi
 from blueprint.axi import ALL_BYTES, WORD
 from blueprint.spec import Spec
-from blueprint.workloads.tasks import Task
+from blueprint.workloads.tasks import Gemm, Task
 from simulator import stall_patterns as profiles
 from simulator.cosim import plan
 from simulator.cosim.plan import How, Job, Scenario, Step
@@ -25,6 +26,8 @@ RESETS = 10
 LONG = (1 << 17) - 64
 #: Cycles of a run at the largest sizes that is still made.
 MOST_CYCLES = 3_000
+#: Rows of which each has to raise a flag alone, and runs among which those that do are looked for.
+ROWS, RAISING = 4, 3
 #: Random tasks among which the small ones are chosen, how many those are, and combinations of sizes that are tried.
 DRAWS, SMALL, COMBINATIONS = 24, 4, 400
 
@@ -41,9 +44,9 @@ def scenarios(spec: Spec, seed: int, counters: Sequence[str] = ()) -> list[Scena
         wrong_framing(shell, work),
         resets(shell, work),
         eager_sinks(shell, work),
-        long_stalls(shell, work[0]),
+        long_stalls(shell, drawn),
         *([preset_counters(shell, work[0], counters, seed)] if counters else []),
-        largest_sizes(shell, work[0].task, seed),
+        largest_sizes(shell, [job.task for job in drawn], seed),
     ]
 
 
@@ -239,7 +242,43 @@ def more_values(shell: Shell, work: Sequence[Job]) -> Scenario:
     for job in work:
         if job.clocks.cycles <= MOST_CYCLES:
             steps += whole(shell, job, How(linger=1))
-    return Scenario("values", "more random runs, one behind the other and unstalled", steps)
+    for job in raising(work):
+        steps += whole(shell, job)
+    what = "and with flags that one row raises for one reason"
+    return Scenario("values", f"more random runs, one behind the other and unstalled, {what}", steps)
+
+
+def raising(work: Sequence[Job]) -> Iterator[Job]:
+    """Runs whose first operand is zero but for one row, and that raise a flag, each with other operands of zeros."""
+    for job in work[:RAISING] if work[0].flags else ():
+        first, *_ = job.operands
+        operand = job.operands[first]
+        for row in range(min(ROWS, operand.size // operand.shape[-1])):
+            for operands in _quieter(job, row):
+                if any(job.spec.flags(operands).values()):
+                    yield plan.job(job.spec, job.task, 0, operands=operands)
+
+
+def _quieter(work: Job, row: int) -> Iterator[dict[str, Any]]:
+    """Operands with one row of the first: another one is zero, and perhaps a column of a third."""
+    first, *names = work.operands
+    operand = np.zeros_like(work.operands[first])
+    place = (*np.unravel_index(row, operand.shape[:-1]), slice(None))
+    operand[place] = work.operands[first][place]
+    others = [name for name in names if work.operands[name].ndim > 1]
+    columns = [
+        (name, i)
+        for name in others
+        if work.operands[name].ndim == 2
+        for i in range(work.operands[name].shape[1])
+    ]
+    for quiet in others:
+        found = {**work.operands, first: operand, quiet: np.zeros_like(work.operands[quiet])}
+        yield found
+        for name, column in columns:
+            less = found[name].copy()
+            less[:, column] = 0
+            yield {**found, name: less}
 
 
 def eager_sinks(shell: Shell, work: Sequence[Job]) -> Scenario:
@@ -251,15 +290,25 @@ def eager_sinks(shell: Shell, work: Sequence[Job]) -> Scenario:
     return Scenario("handshakes", "tvalid does not wait for tready", steps)
 
 
-def long_stalls(shell: Shell, work: Job) -> Scenario:
-    """Each stream held up in turn for so long that 17 bits of its counter move."""
+def long_stalls(shell: Shell, drawn: Sequence[Job]) -> Scenario:
+    """Each stream held up in turn for so long that 17 bits of its counter move, and in a run that fills what it can."""
     steps = [plan.reset()]
     shell.clear()
     for stream in shell.spec.streams():
-        jobs = [held_up(work, stream.name, begin) for begin in (0, 1)]
+        jobs = [held_up(drawn[0], stream.name, begin, LONG) for begin in (0, 1)]
         longest = max(jobs, key=lambda job: (sum(job.clocks.stalls.values()), job.clocks.cycles))
+        largest = max(drawn, key=lambda job: (job.clocks.cycles <= MOST_CYCLES, _beats(job, stream.name)))
+        moved = largest.clocks.accepted[stream.name]
         steps += whole(shell, longest)
-    return Scenario("long stalls", "counters of stalls of more than 100,000 cycles", steps)
+        for begin in (0, int(moved[len(moved) // 2]) if len(moved) else 1):
+            steps += whole(shell, held_up(largest, stream.name, begin, largest.clocks.cycles))
+    what = "and runs of many beats in which a stream waits until all others do"
+    return Scenario("long stalls", f"counters of stalls of more than 100,000 cycles, {what}", steps)
+
+
+def _beats(work: Job, stream: str) -> int:
+    """Beats of a stream in a run."""
+    return work.outputs.get(stream, 0) or len(work.stimulus.get(stream, ()))
 
 
 def preset_counters(shell: Shell, work: Job, counters: Sequence[str], seed: int) -> Scenario:
@@ -270,6 +319,8 @@ def preset_counters(shell: Shell, work: Job, counters: Sequence[str], seed: int)
     slow = plan.rerun(work, profiles.profile("random_50", shell.spec.streams(), seed))
     drawn = [int(value) for value in random.integers(0, WORD - (1 << 20), len(counters))]
     patterns = [drawn, [value ^ WORD for value in drawn], [WORD - 2] * len(counters), [WORD] * len(counters)]
+    # The next count carries into the second, third and fourth byte.
+    patterns += [[value >> 1 | (1 << low) - 1 for value in drawn] for low in (8, 16, 24)]
     for values in patterns:
         put, reads = plan.preset(shell, slow, dict(zip(counters, values, strict=True)))
         steps += [
@@ -283,24 +334,24 @@ def preset_counters(shell: Shell, work: Job, counters: Sequence[str], seed: int)
     )
 
 
-def held_up(work: Job, stream: str, begin: int) -> Job:
+def held_up(work: Job, stream: str, begin: int, cycles: int) -> Job:
     """A run with a long back-pressure or starvation of one stream."""
-    pattern = np.ones(2 * LONG, np.bool_)
-    pattern[begin : begin + LONG] = False
+    pattern = np.ones(2 * cycles, np.bool_)
+    pattern[begin : begin + cycles] = False
     return plan.rerun(work, {stream: pattern})
 
 
-def largest_sizes(shell: Shell, small: Task, seed: int) -> Scenario:
+def largest_sizes(shell: Shell, small: Sequence[Task], seed: int) -> Scenario:
     """Each size of a task at the design's limit, with the others small, where that takes few cycles."""
     steps = [plan.reset()]
     shell.clear()
     for task in at_limits(shell.spec, small):
         work = affordable(shell.spec, task, seed)
         if work is not None:
-            steps += whole(shell, work) + whole(shell, flat(work, seed))
-    return Scenario(
-        "limits", "runs at the largest sizes, one at a time, also with a first operand of zeros", steps
-    )
+            for job in (work, flat(work, seed), *steep(work, seed)):
+                steps += whole(shell, job)
+    what = "also with a first operand of zeros, and with sums as large as can be"
+    return Scenario("limits", f"runs at the largest sizes, one at a time, {what}", steps)
 
 
 def flat(work: Job, seed: int) -> Job:
@@ -310,24 +361,43 @@ def flat(work: Job, seed: int) -> Job:
     return plan.job(work.spec, work.task, seed, operands=operands)
 
 
-def at_limits(spec: Spec, small: Task) -> Iterator[Task]:
+def steep(work: Job, seed: int) -> Iterator[Job]:
+    """Products with sums as large as can be: activations all their largest or smallest number, weights their largest.
+
+    Zeros stay, because there may be a rule of how many.
+    """
+    if isinstance(work.task, Gemm):
+        for far in (np.max, np.min):
+            named = zip(work.operands, (far, np.max), strict=True)
+            operands = {name: _all(work.operands[name], end) for name, end in named}
+            yield plan.job(work.spec, work.task, seed, operands=operands)
+
+
+def _all(operand: Any, end: Callable[[Any], Any]) -> Any:
+    return np.where(operand == 0, operand, end(operand))
+
+
+def at_limits(spec: Spec, small: Sequence[Task]) -> Iterator[Task]:
+    """For each size the first of the small tasks that can have it at the design's limit."""
     bounds = spec.bounds()
-    for size in small.sizes:
+    for size in small[0].sizes:
         if size in bounds:
-            most = getattr(spec, bounds[size])
-            task = None
-            for changed in (
-                {size: int(most)},
-                {size: int(most), **({"queries": 1} if size == "keys" else {})},
-            ):
-                try:
-                    task = dataclasses.replace(small, **changed)  # type: ignore[arg-type]
-                    spec.check_workload(task)
-                    break
-                except ValueError:
-                    task = None
-            if task is not None:
-                yield task
+            most = int(getattr(spec, bounds[size]))
+            # Queries have keys: one query beside the most keys, or as many keys as queries.
+            beside = {"keys": {"queries": 1}, "queries": {"keys": most}}.get(size, {})
+            changes = ({size: most}, {size: most, **beside})
+            fitting = (_fitting(spec, task, changed) for task in small for changed in changes)
+            yield from itertools.islice(filter(None, fitting), 1)
+
+
+def _fitting(spec: Spec, task: Task, changed: Mapping[str, int]) -> Task | None:
+    """The task with other sizes, if there is one and the design runs it."""
+    try:
+        found = dataclasses.replace(task, **changed)  # type: ignore[arg-type]
+        spec.check_workload(found)
+    except ValueError:
+        return None
+    return found
 
 
 def affordable(spec: Spec, task: Task, seed: int) -> Job | None:

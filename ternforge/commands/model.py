@@ -134,7 +134,9 @@ def export_(session: Session, path: str, encoding: str, out: str, force: bool) -
 )
 @seed_option
 @click.pass_obj
-def generate_(session: Session, path: str, prompt: str, tokens: int, temperature: float, seed: int) -> None:
+def generate_(
+    session: Session, path: str, prompt: str, tokens: int, temperature: float, seed: int | None
+) -> None:
     """Continue TEXT with the ternary checkpoint PATH: the reference that hardware is compared with, in NumPy."""
     from ternforge.verbs import model as verb
 

@@ -63,7 +63,7 @@ def simulate_(
     spec: str,
     workload: str | None,
     gemm: str | None,
-    seed: int,
+    seed: int | None,
     stall: str,
     values: bool,
     trace: str | None,

@@ -40,7 +40,7 @@ def verify_(
     spec: str | None,
     rtl: str | None,
     cases: int,
-    seed: int,
+    seed: int | None,
     workload: str | None,
     gemm: str | None,
     overrides: dict[str, str],

@@ -13,7 +13,7 @@ from blueprint.files.nearest import suggestion
 from blueprint.workloads import model as shapes
 from checkpoints.checkpoint import Checkpoint, Finding
 from ternforge.folder import YAML, output_file, output_folder
-from ternforge.inputs import prompt_text
+from ternforge.inputs import check_seed, prompt_text, seed_of
 from ternforge.session import Answer, Note, paced, silent, table
 from ternforge.words import ENCODINGS
 
@@ -111,7 +111,7 @@ def model_generate(
     tokens: int = 16,
     *,
     temperature: float = 0.0,
-    seed: int = 1,
+    seed: int | None = None,
     note: Note = silent,
 ) -> Answer:
     """Continue a text with a ternary checkpoint, in NumPy: the most likely token, again and again.
@@ -125,6 +125,8 @@ def model_generate(
     from checkpoints.reference import Reference
 
     prompt_text(prompt)
+    check_seed(seed, temperature, "a text")
+    drawn_by = seed_of(seed)
     read = reading.read(path)
     found = read.checkpoint
     if found is None:
@@ -142,7 +144,7 @@ def model_generate(
         )
     decoder = Reference(found)
     tell, made = paced(note, "made {} of {} tokens"), list[int]()
-    for token in decoder.generate(given, min(tokens, context - len(given)), temperature, seed):
+    for token in decoder.generate(given, min(tokens, context - len(given)), temperature, drawn_by):
         if token == found.decoder.eos:
             break
         made.append(token)

@@ -15,7 +15,17 @@ from costmodel.systems import estimate as costs
 from simulator import stall_patterns
 from ternforge import decoders, decoding, shaped
 from ternforge.folder import check_file, output_file
-from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload, refuse, refused
+from ternforge.inputs import (
+    DesignLike,
+    WorkloadLike,
+    check_fits,
+    check_seed,
+    read_design,
+    read_workload,
+    refuse,
+    refused,
+    seed_of,
+)  # fmt: skip
 from ternforge.session import Answer, Note, silent, size_columns, table
 from ternforge.words import OWN_MEMORY, TRACES
 
@@ -26,7 +36,7 @@ def simulate(
     overrides: Mapping[str, str] | None = None,
     *,
     stall: str = "none",
-    seed: int = 1,
+    seed: int | None = None,
     values: bool = True,
     trace: str | Path | None = None,
     window: str | None = None,
@@ -67,7 +77,7 @@ def simulate(
         ours = {"workload": workload, "overrides": overrides, "stall": stall != "none",
                 "values": not values}  # fmt: skip
         refuse(ours, "for a design, not for a system")
-        decoding.check_seed(seed, temperature)
+        check_seed(seed, temperature, "a system")
         theirs |= {"trace": trace, "window": window, "seed": seed}
         return _system(design, theirs, force, note)  # type: ignore[arg-type]
     refuse(theirs, "for a system, not for a design")
@@ -75,6 +85,7 @@ def simulate(
         raise ParamError("Workload must be given for a design, by a file or a product")
     from simulator import trace as traces
 
+    seed = seed_of(seed)
     chosen, work = read_design(design, overrides), read_workload(workload)
     spec = chosen.spec
     shown = None if window is None else refused(traces.parse_window, window)

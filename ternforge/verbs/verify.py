@@ -14,8 +14,17 @@ from blueprint.workloads.tasks import Task
 from simulator.cosim import folder as folders
 from simulator.cosim.report import Checked, Outcome, Report
 from ternforge.decoders import is_system
-from ternforge.decoding import Asked, check_seed
-from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload, refuse
+from ternforge.decoding import Asked
+from ternforge.inputs import (
+    DesignLike,
+    WorkloadLike,
+    check_fits,
+    check_seed,
+    read_design,
+    read_workload,
+    refuse,
+    seed_of,
+)  # fmt: skip
 from ternforge.session import Answer, Note, silent, table
 from toolchain import files
 
@@ -28,7 +37,7 @@ def verify(
     overrides: Mapping[str, str] | None = None,
     *,
     rtl: str | Path | None = None,
-    seed: int = 1,
+    seed: int | None = None,
     cases: int = CASES,
     workload: WorkloadLike | None = None,
     checkpoint: str | Path | None = None,
@@ -64,12 +73,13 @@ def verify(
             "cases": cases != CASES,
         }
         refuse(theirs, "for a design, not for a system")
-        check_seed(seed, temperature)
+        check_seed(seed, temperature, "a system")
         return _system(design, decoded | {"seed": seed}, note)
     refuse(decoded, "for a system, not for a design")
     from generator import export
     from simulator.cosim import check as cosim
 
+    seed = seed_of(seed)
     chosen = _design(design, overrides, rtl)
     todo = cosim.cases(chosen.spec, cases, seed, _first(chosen.spec, workload))
     with files.scratch() as scratch:

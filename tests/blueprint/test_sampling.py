@@ -143,6 +143,8 @@ def test_a_temperature_that_a_design_cannot_have_is_refused() -> None:
         ({"temperature": float("nan")}, ParamError, "Rowwise temperature must be 0 or from 0.01 to 100, not nan"),
         ({"temperature": "warm"}, TypeError, "Rowwise temperature must be a number, not 'warm'"),
         ({"temperature": True}, TypeError, "Rowwise temperature must be a number, not True"),
+        ({"seed": 1}, ParamError, "Rowwise seed must be 0 without a temperature, not 1"),
+        ({"position": 2}, ParamError, "Rowwise position must be 0 without a temperature, not 2"),
         ({"operation": "norm", "temperature": 1.0}, ParamError, "Rowwise temperature must be 0 without dot, not 1"),
         ({"seed": -1}, ParamError, "Rowwise seed must be at least 0, not -1"),
         ({"seed": 1 << 32}, ParamError, "Rowwise seed must be at most 4294967293, not 4294967296"),
@@ -176,6 +178,13 @@ def test_a_workload_says_temperature_seed_and_position(tmp_path: Path) -> None:
         (", temperature: 200", "Rowwise temperature must be 0 or from 0.01 to 100, not 200"),
         (", temperature: hot", "temperature must be a number, not 'hot'"),
         (", seed: -1", "seed must be at least 0, not -1"),
+        (", seed: 0", "2:47: rowwise.seed: seed must stand beside a temperature above 0, and there is none"),
+        (
+            ", temperature: 0, position: 3",
+            "position must stand beside a temperature above 0, and there is none",
+        ),
+        (", temperature: 1e-400", "number must be 0 or large enough for 64 bits, not '1e-400'"),
+        (", temperature: -0.0e5, seed: 3", "seed must stand beside a temperature above 0, and there is none"),
     ],
 )
 def test_a_workload_that_cannot_be_drawn_is_refused(tmp_path: Path, more: str, message: str) -> None:

@@ -142,15 +142,26 @@ def test_no_model_of_another_activation_can_be_computed(gated: bool, tmp_path: P
         rules.check_model(system, model)
 
 
-def test_a_system_without_a_gate_takes_no_model_with_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("flag", "less"), [("gated", False), ("sub_norms", False), ("tied_embeddings", True)]
+)
+def test_no_model_asks_for_more_than_the_largest_beside_its_sizes(
+    flag: str, less: bool, tmp_path: Path
+) -> None:
     system = read(tmp_path)
-    gateless = dataclasses.replace(system, largest=dataclasses.replace(system.largest, gated=False))
     model = dataclasses.replace(system.largest, name="other", activation="relu2")
+    small, large = (
+        dataclasses.replace(system, largest=dataclasses.replace(system.largest, **{flag: value}))
+        for value in (less, not less)
+    )
+    few, many = (dataclasses.replace(model, **{flag: value}) for value in (less, not less))
+    wanted, given = str(less).lower(), str(not less).lower()
     with pytest.raises(
-        ParamError, match=f"^gated of other must be false, as that of {system.name} is, not true$"
+        ParamError, match=f"^{flag} of other must be {wanted}, as that of {system.name} is, not {given}$"
     ):
-        rules.check_model(gateless, model)
-    rules.check_model(system, dataclasses.replace(model, gated=False))
+        rules.check_model(small, many)
+    for it, runs in ((small, few), (large, few), (large, many)):
+        rules.check_model(it, runs)
 
 
 def test_a_model_of_another_activation_is_refused(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ TWINS: dict[str, tuple[str, str, str, str]] = {
     "a bit of a stall": ("shell", r"= (stall_input_held) & \{", "stall_input_held | 32'h80", "registers"),
     "the top bit of a stall": ("shell", r"= (stall_input_held) & \{", "stall_input_held & ~32'h80000000", "counters"),
     "counters wrap": ("shell", r"assign \w+ = (& cycles_held_full);", "1'h0", "counters"),
+    "a carry of a counter": ("shell", r"= (stall_output_held\[31:24\] \+ 1'h1);", "8'h0", "counters"),
     "a bit of the hash": ("shell", r"= (32'd\d{7,}) & \{", "32'd77", "registers"),
     "large numbers of k wrap": ("shell", r"else k_fits <= (\w+);", "| k_held & k_held <= 6'h28", "refusals"),
     "k too large starts": ("shell", r"else k_fits <= (\w+);", "| k_held & ~(| k_above)", "refusals"),
@@ -96,6 +97,22 @@ def test_the_top_bit_of_a_sum_of_weights_matters(tmp_path: Path) -> None:
     report = cosim.check(spec, tmp_path, cosim.cases(spec, 8, 1))
     assert [part.name for part in report.checks if not part.ok] == ["limits"]
     assert report.failure == "limits: 2 of 2 values differ from the golden model"
+
+
+@pytest.mark.slow
+def test_a_carry_into_the_top_of_a_sum_matters(tmp_path: Path) -> None:
+    """Only sums of equal signs, of numbers that are all large, carry so far."""
+    family, parameters = DESIGNS["sums stay"]
+    spec = registry.get(family).from_mapping(parameters)
+    write_hardware(spec, tmp_path)
+    (file,) = (tmp_path / "rtl").glob("pe_ternary_step_*.v")
+    text = file.read_text()
+    changed = re.sub(r"assign passes = (.*);", r"assign passes = (\1) | 5'h8;", text)
+    assert changed != text
+    file.write_text(changed)
+    report = cosim.check(spec, tmp_path, cosim.cases(spec, 8, 1))
+    assert [part.name for part in report.checks if not part.ok] == ["limits"]
+    assert report.failure == "limits: 1 of 2 values differ from the golden model"
 
 
 TEXT = """\

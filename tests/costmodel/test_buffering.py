@@ -64,6 +64,13 @@ def test_buffered_netlist_computes_the_same(tmp_path: Path) -> None:
     assert both[0].read("y").any()
 
 
+def test_one_heavy_pin_has_no_tree() -> None:
+    """A tree of as many buffers as loads is none; so it is for a net of any driver."""
+    trees = buffering.Trees(technology.load("asap7"), None)
+    for load in (trees.least, 2 * trees.least, 1000 * trees.least):
+        assert trees.choose(buffering._Net(loads=[load], fanouts=[1])) is None
+
+
 def test_heavy_net_gets_a_tree_and_is_fast() -> None:
     tech = technology.load("asap7")
     flip_flop = "DFFHQNx1_ASAP7_75t_R"

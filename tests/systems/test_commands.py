@@ -66,6 +66,30 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         lambda _: simulate("--seed", 3),
         "seed must be given beside a temperature above 0 for a system",
     ),
+    "the seed that is taken where none is given": (
+        lambda _: simulate("--seed", 1),
+        "seed must be given beside a temperature above 0 for a system",
+    ),
+    "a seed beside a temperature of 0": (
+        lambda _: simulate("--seed", 0, "--temperature", 0),
+        "seed must be given beside a temperature above 0 for a system",
+    ),
+    "a seed of the reference without a temperature": (
+        lambda _: ["model", "generate", MODEL, "--prompt", "And", "--seed", 1],
+        "seed must be given beside a temperature above 0 for a text",
+    ),
+    "a seed that no register holds": (
+        lambda _: simulate("--temperature", 0.8, "--seed", 4294967294),
+        "Invalid value for '--seed': it must be an integer from 0 to 4294967293, not '4294967294'",
+    ),
+    "the largest seed of a vector unit that does not draw": (
+        lambda _: simulate("--temperature", 0.8, "--seed", 4294967293),
+        "The vector unit must draw tokens: samples must be true for temperature 0.8",
+    ),
+    "a temperature that 64 bits do not hold": (
+        lambda _: simulate("--temperature", "1e-400"),
+        "Invalid value for '--temperature': it must be 0 or large enough for 64 bits, not '1e-400'",
+    ),
     "a seed to verify": (
         lambda _: ["verify", *simulate()[1:], "--seed", 3],
         "seed must be given beside a temperature above 0 for a system",
@@ -157,6 +181,16 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     "memory of an unknown source": (
         lambda tmp: ["check", edited(tmp, '"assumed: a 16-bit DDR3-800 as on small boards"', "' '")],
         "{tmp}/system.yaml:45:3: memory.source: source must say where the numbers are from, and is empty",
+    ),
+    "attention of several queries a key, which no program has": (
+        lambda tmp: ["check", edited(tmp, "parallel: 1", "parallel: 2")],
+        "{tmp}/system.yaml:22:7: units.attention.parameters.parallel: The attention unit must take one query, each "
+        "element of its 2 heads once (parallel 1, whole groups), and this design does not",
+    ),
+    "lanes whose beats no memory port moves": (
+        lambda tmp: ["check", edited(tmp, "lanes: 4", "lanes: 6")],
+        "{tmp}/system.yaml:6:1: units: A beat of field operand of vector must be a part or a multiple of the memory "
+        "port's 8 bytes in memory, not 12 bytes",
     ),
     "a design with a prompt": (
         lambda _: ["simulate", EXAMPLES / "vector" / "design.yaml", "--gemm", "1x2x3", "--prompt", "And"],

@@ -57,6 +57,16 @@ def test_missing_tool_says_how_to_get_it() -> None:
     assert message_of("no-such-tool") == "Tool was not found"
 
 
+def test_a_tool_that_ends_well_must_have_written_its_files(tmp_path: Path) -> None:
+    whole = "echo made something; echo 1 > one; echo 2 > two"
+    options = {"cwd": tmp_path, "writes": ["one", tmp_path / "two"]}
+    assert process.run(["sh", "-c", whole], tool="Tool", **options).log == "made something\n"  # type: ignore[arg-type]
+    told = "Tool must have written two and ended without an error, and there is nothing in it: made something"
+    assert message_of("sh", "-c", f"{whole}; : > two", **options) == told
+    assert message_of("sh", "-c", f"{whole}; rm two", **options) == told
+    assert message_of("sh", "-c", f"{whole}; rm two; mkdir two", **options) == told
+
+
 def test_exit_code_comes_with_the_last_line() -> None:
     assert message_of("sh", "-c", "echo working; echo gave up; echo; exit 3") == (
         "Tool failed with exit code 3: gave up"

@@ -285,7 +285,7 @@ def _floats(p: VectorParameters) -> Iterator[Unit]:
     yield FLOAT_ADDER("float", p.lanes, **wide)
     yield FLOAT_ADDER("float", 1, **wide, activity=1 / p.beats_max)
     other = p.element_width * (p.width > p.element_width)
-    yield TO_FLOAT("float", p.lanes * (1 + 2 * p.takes_operand), inputs=other, outputs=other)
+    yield TO_FLOAT("float", p.lanes * (2 + p.takes_operand), inputs=other, outputs=other)
     yield TO_FLOAT("float", p.lanes * p.sums + 1, inputs=SUM_WIDTH, outputs=p.width)
     yield TO_FIXED("float", p.lanes, inputs=p.fraction, outputs=INTEGER_WIDTH)
     yield TO_FIXED("float", p.lanes, inputs=other, outputs=other)
@@ -374,6 +374,7 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
             ),
         ),
         Path("from-integer", (TO_FLOAT("float", p.sums * slow, inputs=SUM_WIDTH, outputs=p.width),)),
+        Path("length", (TO_FLOAT("float", slow, inputs=SUM_WIDTH, outputs=FP32.width),)),
         Path(
             "buffer",
             (
