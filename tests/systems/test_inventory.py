@@ -25,8 +25,8 @@ from tests.systems.test_top import small, whole
 
 def blocks(hardware: Hardware) -> list[tuple[Any, dict[str, Any]]]:
     found: list[tuple[Any, dict[str, Any]]] = [
-        (Control(hardware), inventory.control()),
-        (Sequencer(hardware), inventory.sequencer()),
+        (Control(hardware), inventory.control(hardware)),
+        (Sequencer(hardware), inventory.sequencer(hardware)),
         (Loads("load", hardware.load, 3), inventory.transfers(hardware.load)),
         (Transfers("store", hardware.store, 3), inventory.transfers(hardware.store)),
         (Drain("drain", hardware.store, 1), inventory.drain(hardware.store)),
