@@ -158,9 +158,11 @@ def test_every_instruction_of_a_block_begins_and_ends_as_cycle_by_cycle(block: i
     assert (fast.cycles, fast.spans) == (slow.cycles, slow.spans)
     passes = Passes(found(block).hardware, [port(memory)] * 3, runs)
     tables = {name: read_program(found(block).hardware, runs, code) for name, code in shown.programs.items()}
-    for one in done:
-        passes.run(tables[one.program], one.position)
+    ran = [passes.run(tables[one.program], one.position) for one in done]
     assert passes.cycles == slow.cycles
+    for span in (span for spans in slow.spans.values() for span in spans):
+        mine = ran[span.place]
+        assert (mine.begins[span.number], mine.ends[span.number]) == (span.begin, span.end), span
 
 
 @pytest.mark.parametrize("prompt", [8, 64])
