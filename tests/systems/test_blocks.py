@@ -32,6 +32,7 @@ from simulator.systems.machine import Machine
 from simulator.systems.passes import Passes, read_program
 from tests.systems import small
 from tests.systems.test_inventory import check_netlist
+from tests.volume import ALL
 
 PRESET = Path(__file__).resolve().parents[2] / "examples" / "tiny_decoder" / "system.yaml"
 TEXT = [3, 7, 9, 1, 4, 8, 2, 30, 11, 5, 17]
@@ -223,21 +224,22 @@ def test_a_field_that_replays_is_the_weights_alone() -> None:
 # Hardware -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_flip_flops_are_those_of_the_netlist() -> None:
-    one = hardware(5, width=64)
-    check_netlist(replace(one, units={"matrix": one.units["matrix"]}))
+if ALL:  # a build takes a minute; a random system in blocks is in test_random_systems
 
+    @pytest.mark.slow
+    def test_flip_flops_are_those_of_the_netlist() -> None:
+        one = hardware(5, width=64)
+        check_netlist(replace(one, units={"matrix": one.units["matrix"]}))
 
-@pytest.mark.slow
-def test_prompts_in_blocks_are_their_simulator(tmp_path: Path) -> None:
-    """Of 1, of as many as a block, one more, and ragged ones, and two tokens behind; the bench notices another step."""
-    bench = random_systems.build(hardware(3), tmp_path)
-    for prompt, memory in ((1, "fixed"), (3, "fixed"), (4, "random"), (6, "refresh"), (10, "half")):
-        ran = decoded(3, prompt, 2, memory=memory)
-        proof = proving.prove(hardware(3), bench, picture(3), TEXT[:prompt], ran, port(memory))
-        assert proof.findings == [] and proof.tokens == ran.tokens
-    wrong = replace(ran, turns=[replace(ran.turns[0], step=2), *ran.turns[1:]])
-    assert wrong.turns != ran.turns
-    proof = proving.prove(hardware(3), bench, picture(3), TEXT[:10], wrong, port(memory))
-    assert any("must" in finding for finding in proof.findings)
+    @pytest.mark.slow
+    def test_prompts_in_blocks_are_their_simulator(tmp_path: Path) -> None:
+        """Of 1, of as many as a block, one more, and ragged ones; another step is noticed."""
+        bench = random_systems.build(hardware(3), tmp_path)
+        for prompt, memory in ((1, "fixed"), (3, "fixed"), (4, "random"), (6, "refresh"), (10, "half")):
+            ran = decoded(3, prompt, 2, memory=memory)
+            proof = proving.prove(hardware(3), bench, picture(3), TEXT[:prompt], ran, port(memory))
+            assert proof.findings == [] and proof.tokens == ran.tokens
+        wrong = replace(ran, turns=[replace(ran.turns[0], step=2), *ran.turns[1:]])
+        assert wrong.turns != ran.turns
+        proof = proving.prove(hardware(3), bench, picture(3), TEXT[:10], wrong, port(memory))
+        assert any("must" in finding for finding in proof.findings)
