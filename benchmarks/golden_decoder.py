@@ -24,8 +24,9 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.reference import Reference
 from checkpoints.ternary import Floats
 from compiler import calibration
-from compiler.compile import DECODE, Compiled, compile_model, has_steps
+from compiler.compile import Compiled, compile_model, has_steps
 from compiler.contents import Contents
+from compiler.prompts import DECODE
 from simulator.systems.golden import Golden, Memory
 
 #: Relative noise that the reference decoder is disturbed by, to see what any other arithmetic does to it.

@@ -122,6 +122,13 @@ def drawn(number: int) -> Case:
     raise RuntimeError(f"a system must be drawn in {DRAWS} attempts, and number {number} was not")
 
 
+def in_blocks(case: Case, block: int) -> Case:
+    """The same system and model with prompts in blocks of so many tokens."""
+    hardware = dataclasses.replace(case.hardware, block=block)
+    found = compile_model(hardware, case.found.checkpoint, case.found.steps)
+    return dataclasses.replace(case, found=found)
+
+
 def turn(number: int) -> Turn:
     """What the system of a number has for sure."""
     found: list[Any] = []

@@ -214,7 +214,7 @@ class Builder:
     # Transfers --------------------------------------------------------------------------------------------------------
 
     def load_token(self, address: int) -> None:
-        """Load the token at the position, by which rows are gathered afterwards."""
+        """Load the token at the position behind an address, by which rows are gathered afterwards."""
         moved = Moved(address, 4, 1, 4, POSITION)
         self._transfer("load", moved, self._token_place)
         self._start("load", [], 4)
@@ -288,10 +288,11 @@ class Builder:
         self.put(unit, HOLD, beats)
         self.put(unit, REPEAT, repeat)
 
-    def run(self, unit: str, results: Mapping[str, int], ahead: str = "") -> None:
+    def run(self, unit: str, results: Mapping[str, int], ahead: str = "", *, leaves: bool = False) -> None:
         """Start a unit on what was loaded for it, keeping so many words of each of these ``results``.
 
-        Of the field ``ahead``, of which later runs have transfers too, it takes the oldest.
+        Of the field ``ahead``, of which later runs have transfers too, it takes the oldest, or ``leaves`` it there for
+        the next run.
         """
         number = len(self._starts[unit])
         needs: list[Done] = []
@@ -300,7 +301,7 @@ class Builder:
                 waiting = [one for one in self._full[name] if one.gone is None]
                 waiting = waiting[:1] if name == ahead else waiting
                 needs += [("load", one.filled) for one in waiting]
-                for one in waiting:
+                for one in waiting if name != ahead or not leaves else ():
                     one.gone = number
         mine = [staged for staged in self.outputs.values() if staged.unit == unit]
         self.put(unit, KEEP, sum(1 << place for place, one in enumerate(mine) if one.name in results))

@@ -22,10 +22,8 @@ from compiler.layout import Layout
 from compiler.passes import Pass
 from compiler.placing import constants, place_tables, place_tensors, place_weights
 from compiler.plan import Machine, Tile, reserve
+from compiler.prompts import BLOCK, DECODE, PROMPT
 from compiler.purpose import Purpose
-
-#: Names of the two programs.
-PROMPT, DECODE = "prompt", "decode"
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,13 @@ class Plan:
     tiles: tuple[Tile, ...]
 
     def program(self, name: str) -> Program:
-        """The program of prompts or of decoding."""
+        """The program of prompts, of their blocks, or of decoding."""
         return next(one for one in self.programs if one.name == name)
+
+    @property
+    def block(self) -> int:
+        """Tokens of a prompt that a pass takes."""
+        return self.hardware.block if any(one.name == BLOCK for one in self.programs) else 1
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,9 @@ def _planned(
     place_tables(layout, machine, contents)
     places = constants(layout, machine, contents)
     programs = []
-    for name in (PROMPT, DECODE):
-        builder = Pass(machine, layout, places, tiles, head=name == DECODE).write()
+    for name in (PROMPT, DECODE, *[BLOCK] * (machine.block > 1)):
+        tokens = machine.block if name == BLOCK else 1
+        builder = Pass(machine, layout, places, tiles, head=name == DECODE, tokens=tokens).write()
         program = Program(name, builder.program(), builder.notes())
         reason = instructions.refusal(program.instructions, QUEUE_DEPTH)
         if reason is not None:

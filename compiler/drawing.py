@@ -11,9 +11,9 @@ from blueprint.systems import instructions
 from blueprint.systems.address_map import PAGE
 from blueprint.systems.control import Hardware
 from blueprint.workloads.tasks import Rowwise, check_temperature
-from compiler.compile import DECODE
 from compiler.image import Image
 from compiler.plan import DOT
+from compiler.prompts import DECODE
 from compiler.units import register_numbers
 
 #: The unit that chooses a token.

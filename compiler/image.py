@@ -24,6 +24,7 @@ from checkpoints.digest import digest
 from checkpoints.faults import fault
 from compiler.compile import Compiled
 from compiler.layout import Octets
+from compiler.prompts import BLOCK
 from compiler.purpose import Purpose
 
 SCHEMA = "ternforge/image/v1"
@@ -49,6 +50,7 @@ class Image:
     context: int
     vocab: int
     checkpoint: str
+    block: int = 1
 
     @property
     def end(self) -> int:
@@ -65,8 +67,9 @@ def of_compiled(compiled: Compiled) -> Image:
     tokens = layout["tokens"].base
     weights = digest(compiled.checkpoint.source)
     return Image(
-        layout.base, layout.image(), programs, pages, notes, tokens, model.context, model.vocab, weights
-    )
+        layout.base, layout.image(), programs, pages, notes, tokens, model.context, model.vocab, weights,
+        compiled.block,
+    )  # fmt: skip
 
 
 def write(
@@ -165,7 +168,8 @@ def read(folder: Path, hardware: Hardware) -> Image:
             what = f"notes of program {name} must be {len(programs[name])}, one for each instruction"
             raise fault(path, f"{what}, not {len(notes[name])}")
     sizes = (said["tokens"], said["context"], said["vocab"])
-    return Image(said["base"], data, programs, pages, notes, *sizes, said["checkpoint"])
+    block = hardware.block if BLOCK in programs else 1
+    return Image(said["base"], data, programs, pages, notes, *sizes, said["checkpoint"], block)
 
 
 def _note(path: Path, name: str, note: Any) -> tuple[Purpose, int]:

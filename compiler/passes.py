@@ -1,14 +1,17 @@
-"""The program of one pass: a token through all layers, and with ``head`` the choice of the next one.
+"""The program of one pass: tokens through all layers, and with ``head`` the choice of the next one.
 
-Runs go memory to memory. A vector that norms and residuals both need is computed twice from the same sums, since a run
-gives one result; weights of the products to come are loaded as early as their FIFO has room.
+Every step is done for all tokens of a block, each in a slot of its own, before the next one is; the weights of a tile
+are loaded once for all of them. Runs go memory to memory. A vector that norms and residuals both need is computed twice
+from the same sums, since a run gives one result; weights of the products to come are loaded as early as their FIFO has
+room.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from blueprint.systems.instructions import REPEAT
 from blueprint.systems.staging import Staged
 from blueprint.workloads.tasks import COPY
 from compiler.builder import POSITION, TOKEN, Builder, Moved
@@ -46,7 +49,14 @@ class Pass:
     """Writes the program of a pass."""
 
     def __init__(
-        self, machine: Machine, layout: Layout, places: Places, tiles: Sequence[Tile], *, head: bool
+        self,
+        machine: Machine,
+        layout: Layout,
+        places: Places,
+        tiles: Sequence[Tile],
+        *,
+        head: bool,
+        tokens: int = 1,
     ) -> None:
         self.machine, self.layout, self.places, self.head = machine, layout, places, head
         self.model, self.shapes = machine.model, machine.shapes
@@ -56,11 +66,12 @@ class Pass:
         self.fetched = self.used = 0
         self.residual = 0
         self.mark = NO_LAYER
+        self.tokens, self.slot = tokens, 0
 
     def write(self) -> Builder:
         """The whole pass."""
-        self.builder.purpose = Purpose(NO_LAYER, "token")
-        self.builder.load_token(self.layout["tokens"].base)
+        if self.tokens == 1:
+            self._token()
         for layer in range(self.model.layers):
             self.mark = layer_mark(layer)
             self._attention_block(layer)
@@ -71,42 +82,67 @@ class Pass:
         self._next_token()
         return self.builder
 
+    def _token(self) -> None:
+        """Load the token of a slot, by which rows are gathered."""
+        self.builder.purpose = Purpose(NO_LAYER, "token")
+        self.builder.load_token(self.layout["tokens"].base + WORD * self.slot)
+
+    def _each(self) -> Iterator[int]:
+        """The slots one by one; every one has the residual stream where the first one had it."""
+        residual = self.residual
+        for slot in range(self.tokens):
+            self.slot, self.residual = slot, residual
+            yield slot
+        self.slot = 0
+
     # Parts of a layer -------------------------------------------------------------------------------------------------
 
     def _attention_block(self, layer: int) -> None:
-        model, hidden = self.model, self.model.hidden
-        into = {"quantized": self._vector("kv in", hidden), "scale": self._vector("kv scale", 1)}
-        gain = self._gain(layer, "attention_norm")
-        if layer == 0:
-            read, table = self._embedding(gain), self.machine.table
-            self._rows("input norm", table.chain("norm+quantize"), 1, hidden, read, into)
-            self._rows("embedding", table.chain(COPY), 1, hidden, read, {"out": self._next_residual()})
-        else:
-            self._residual(layer - 1, "down", "norm+quantize", gain, into)
+        model = self.model
+        for _ in self._each():
+            self._attention_input(layer)
         self._product(layer, "kv")
-        self._heads(layer, "k", model.kv_heads, 0)
-        self._heads(layer, "v", model.kv_heads, self.shapes.keys)
+        for _ in self._each():
+            self._heads(layer, "k", model.kv_heads, 0)
+            self._heads(layer, "v", model.kv_heads, self.shapes.keys)
         if not self.head and layer == model.layers - 1:
             return
         self._product(layer, "q")
-        self._heads(layer, "q", model.heads, 0)
-        for head in range(model.kv_heads):
-            self._attend(layer, head)
-        self._quantized(layer, "attention norm", "attention_sub_norm", "mixed", self.shapes.query, "o")
+        for _ in self._each():
+            self._heads(layer, "q", model.heads, 0)
+        for _ in self._each():
+            for head in range(model.kv_heads):
+                self._attend(layer, head)
+            self._quantized(layer, "attention norm", "attention_sub_norm", "mixed", self.shapes.query, "o")
         self._product(layer, "o")
+
+    def _attention_input(self, layer: int) -> None:
+        hidden = self.model.hidden
+        into = {"quantized": self._vector("kv in", hidden), "scale": self._vector("kv scale", 1)}
+        gain = self._gain(layer, "attention_norm")
+        if layer:
+            self._residual(layer - 1, "down", "norm+quantize", gain, into)
+            return
+        if self.tokens > 1:
+            self._token()
+        read, table = self._embedding(gain), self.machine.table
+        self._rows("input norm", table.chain("norm+quantize"), 1, hidden, read, into)
+        self._rows("embedding", table.chain(COPY), 1, hidden, read, {"out": self._next_residual()})
 
     def _feed_forward(self, layer: int) -> None:
         hidden, ffn = self.model.hidden, self.model.ffn
-        into = {"quantized": self._vector("ffn in", hidden), "scale": self._vector("ffn scale", 1)}
-        self._residual(layer, "o", "norm+quantize", self._gain(layer, "ffn_norm"), into)
+        for _ in self._each():
+            into = {"quantized": self._vector("ffn in", hidden), "scale": self._vector("ffn scale", 1)}
+            self._residual(layer, "o", "norm+quantize", self._gain(layer, "ffn_norm"), into)
         self._product(layer, "ffn")
-        if self.model.gated:
-            read = self._sums(layer, "up", "ffn", ffn)
-            self._rows("up", "dequantize", 1, ffn, read, {"out": self._vector("up", ffn)})
-            read = self._sums(layer, "gate", "ffn", ffn, first=ffn, operand=self._vector("up", ffn))
-        else:
-            read = self._sums(layer, "up", "ffn", ffn, operand=self._vector(UNGATED, ffn))
-        self._activation(layer, read)
+        for _ in self._each():
+            if self.model.gated:
+                read = self._sums(layer, "up", "ffn", ffn)
+                self._rows("up", "dequantize", 1, ffn, read, {"out": self._vector("up", ffn)})
+                read = self._sums(layer, "gate", "ffn", ffn, first=ffn, operand=self._vector("up", ffn))
+            else:
+                read = self._sums(layer, "up", "ffn", ffn, operand=self._vector(UNGATED, ffn))
+            self._activation(layer, read)
         self._product(layer, "down")
 
     def _activation(self, layer: int, read: Rowed) -> None:
@@ -128,7 +164,7 @@ class Pass:
         norm = self.model.sub_norms
         gain = self._gain(layer, role) if norm else 0
         container = self.machine.attends.result.container
-        moved = Moved(self.layout[source].base, length * container)
+        moved = Moved(self._at(source), length * container)
         read = Rowed(moved, self.places.weights[layer, "mixed"], self.places.one, None, gain)
         into = {
             "quantized": self._vector(f"{product} in", length),
@@ -162,7 +198,8 @@ class Pass:
             size = dim * self.machine.rows.operand.container
             region = self.layout["angles"]
             span = (region.base, region.end)
-            chain, operand = "dequantize+rotate", Moved(region.base, size, heads, size, POSITION, span)
+            first = region.base + self.slot * size
+            chain, operand = "dequantize+rotate", Moved(first, size, heads, size, POSITION, span)
         read = Rowed(read.x, read.weight, read.row, operand, 0, True)
         self._rows(f"{role} heads", chain, heads, dim, read, {self._kind: self._cached(layer, role)})
 
@@ -185,21 +222,26 @@ class Pass:
             self.machine.attends.size(self.shapes.keys),
             self.machine.attends.packed or self._rounds,
         )
-        return Moved(region.base, size, 1, size, POSITION, (region.base, region.end), narrow=narrow)
+        first, span = region.base + self.slot * size, (region.base, region.end)
+        return Moved(first, size, 1, size, POSITION, span, narrow=narrow)
 
     # Places in memory -------------------------------------------------------------------------------------------------
 
+    def _at(self, name: str) -> int:
+        """Where the vector of the slot lies in a region."""
+        region = self.layout[name]
+        return region.base + self.slot * (region.size // self.machine.block)
+
     def _vector(self, name: str, elements: int) -> Moved:
         """A whole vector; its region says of how many bytes its elements are."""
-        region = self.layout[name]
         kind = name.rsplit(" ", 1)[-1]
         size = {"in": 1, "scale": WORD, "queries": self.machine.attends.query.container}.get(
             kind, self.machine.rows.out.container
         )
-        return Moved(region.base, elements * size)
+        return Moved(self.layout[name].base if name == UNGATED else self._at(name), elements * size)
 
     def _current_residual(self) -> Moved:
-        return Moved(self.layout[f"residual {self.residual}"].base, self._residual_bytes)
+        return Moved(self._at(f"residual {self.residual}"), self._residual_bytes)
 
     @property
     def _residual_bytes(self) -> int:
@@ -229,8 +271,8 @@ class Pass:
     ) -> Rowed:  # fmt: skip
         """Sums of a product, from output ``first`` on, with their scales."""
         container = self.machine.product.result.container
-        moved = Moved(self.layout[f"{product} sums"].base + first * container, count * container)
-        scale = self.layout[f"{'kv' if product == 'q' else product} scale"].base
+        moved = Moved(self._at(f"{product} sums") + first * container, count * container)
+        scale = self._at(f"{'kv' if product == 'q' else product} scale")
         return Rowed(moved, self.places.weights[layer, role], scale, operand, 0, per_row)
 
     # Runs -------------------------------------------------------------------------------------------------------------
@@ -283,22 +325,31 @@ class Pass:
 
     def _product(self, layer: int, name: str) -> None:
         """All tiles of a product."""
-        unit, builder = self.machine.product, self.builder
-        source = self.layout[f"{'kv' if name == 'q' else name} in"]
-        sums, container = self.layout[f"{name} sums"].base, unit.result.container
         while self.used < len(self.tiles) and (
             (tile := self.tiles[self.used]).layer == layer and tile.product == name
         ):
             if self.fetched == self.used:
                 self._load_weights()
-            builder.purpose = Purpose(layer_mark(layer), name, f"from {tile.first}")
-            builder.load(unit.act.name, Moved(source.base, unit.activations(tile.k) * unit.act.container))
-            for register, value in unit.set_registers(tile.k, tile.n).items():
-                builder.put("matrix", register, value)
-            moved = Moved(sums + tile.first * container, tile.n * container)
-            builder.run("matrix", {unit.result.name: _words(unit.result, moved)}, unit.weights.name)
-            builder.store(unit.result.name, moved)
+            for slot in self._each():
+                self._tile(tile, last=slot == self.tokens - 1)
             self.used += 1
+
+    def _tile(self, tile: Tile, *, last: bool) -> None:
+        """The run of a tile on the vector of a slot; its weights stay for the next slot."""
+        unit, builder, name = self.machine.product, self.builder, tile.product
+        builder.purpose = Purpose(layer_mark(tile.layer), name, f"from {tile.first}")
+        source = self._at(f"{'kv' if name == 'q' else name} in")
+        builder.load(unit.act.name, Moved(source, unit.activations(tile.k) * unit.act.container))
+        for register, value in unit.set_registers(tile.k, tile.n).items():
+            builder.put("matrix", register, value)
+        if unit.weights.replays:
+            builder.put("matrix", REPEAT, self.tokens)
+        container = unit.result.container
+        moved = Moved(self._at(f"{name} sums") + tile.first * container, tile.n * container)
+        builder.run(
+            "matrix", {unit.result.name: _words(unit.result, moved)}, unit.weights.name, leaves=not last
+        )
+        builder.store(unit.result.name, moved)
 
     def _attend(self, layer: int, head: int) -> None:
         """Attention of the query heads of a key head."""
@@ -316,19 +367,21 @@ class Pass:
             builder.load(f"attention.scale.{name}", Moved(address, WORD, turns))
         elements, cached, row = unit.share * dim, unit.size(dim), unit.size(self.shapes.keys)
         width = elements * unit.query.container
-        builder.load(unit.query.name, Moved(self.layout["queries"].base + head * width, width))
+        builder.load(unit.query.name, Moved(self._at("queries") + head * width, width))
         for field, name in ((unit.key, "keys"), (unit.value, "values")):
             region = self.layout[f"{name} {layer}"]
             moved = Moved(
-                region.base + head * cached, cached, 1, row, 0, (region.base, region.end), True, self.model.context,
+                region.base + head * cached, cached, 1 + self.slot, row, 0, (region.base, region.end), True,
+                self.model.context,
             )  # fmt: skip
             for turn in range(turns):
                 builder.load(field.name, moved, last=turn == turns - 1)
         registers, keys = unit.set_registers()
         for register, value in registers.items():
-            builder.put("attention", register, 1 if register == keys else value, position=register == keys)
+            here = 1 + self.slot if register == keys else value
+            builder.put("attention", register, here, position=register == keys)
         size = elements * unit.result.container
-        moved = Moved(self.layout["mixed"].base + head * size, size)
+        moved = Moved(self._at("mixed") + head * size, size)
         builder.run("attention", {unit.result.name: _words(unit.result, moved)})
         builder.store(unit.result.name, moved)
 

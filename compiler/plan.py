@@ -11,7 +11,7 @@ from blueprint.systems.control import Hardware
 from blueprint.systems.description import INTEGERS
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import COPY
-from compiler.layout import Layout
+from compiler.layout import ALIGNMENT, Layout
 from compiler.units import Attends, Product, Rows, Units
 
 #: Products in the order of a layer, and the roles of the matrices that they are made of; a model may have no gate.
@@ -108,6 +108,8 @@ class Machine:
         self.product, self.rows = Product(self.units), Rows(self.units)
         self.attends = Attends(self.units, model.heads // model.kv_heads, model.context)
         self.tiles = {name: self.product.outputs(*self.shapes.product(name)) for name in PRODUCTS}
+        #: Tokens of a prompt that one pass takes; a model of a context of no block more has none.
+        self.block = hardware.block if hardware.block < model.context else 1
 
     @cached_property
     def table(self) -> Table:
@@ -149,24 +151,27 @@ class Machine:
 
 
 def reserve(layout: Layout, machine: Machine) -> None:
-    """Reserve what runs write: tokens, vectors between operations, cache."""
+    """Reserve what runs write: tokens, vectors between operations (of each token of a block), cache."""
     model, shapes, rows = machine.model, machine.shapes, machine.rows
     number, sums = rows.out.container, machine.product.result.container
     layout.reserve("tokens", WORD * (model.context + 1), "tokens, each by its position")
+
+    def each(name: str, size: int, text: str) -> None:
+        slot = ceil_div(size, ALIGNMENT) * ALIGNMENT
+        layout.reserve(name, machine.block * slot, text)
+
     for place in range(RESIDUALS):
-        layout.reserve(f"residual {place}", model.hidden * number, "residual stream")
+        each(f"residual {place}", model.hidden * number, "residual stream")
     for name in PRODUCTS:
         k, n = shapes.product(name)
         if name != "q":  # of the same vector as keys and values
-            layout.reserve(
-                f"{name} in", machine.product.activations(k), f"integers that {name} is a product of"
-            )
-            layout.reserve(f"{name} scale", WORD, "their scale")
-        layout.reserve(f"{name} sums", n * sums, f"sums of product {name}")
-    layout.reserve("queries", shapes.query * machine.attends.query.container, "rotated queries")
-    layout.reserve("mixed", shapes.query * machine.attends.result.container, "results of attention")
+            each(f"{name} in", machine.product.activations(k), f"integers that {name} is a product of")
+            each(f"{name} scale", WORD, "their scale")
+        each(f"{name} sums", n * sums, f"sums of product {name}")
+    each("queries", shapes.query * machine.attends.query.container, "rotated queries")
+    each("mixed", shapes.query * machine.attends.result.container, "results of attention")
     if model.gated:
-        layout.reserve("up", model.ffn * number, "what the gate multiplies")
+        each("up", model.ffn * number, "what the gate multiplies")
     layout.reserve("last", model.hidden * number, "what the head scores")
     for layer in range(model.layers):
         for name in ("keys", "values"):

@@ -54,7 +54,7 @@ def describe(hardware: Hardware, top: SystemTop, emitted: Emitted) -> dict[str, 
             "m_axi_load": hardware.load.parameters,
             "m_axi_store": hardware.store.parameters,
         },
-        "registers": {r.name: register_entry(r, {}) for r in control.registers(hardware.design_hash)},
+        "registers": {r.name: register_entry(r, {}) for r in hardware.registers},
         "instructions": _instructions(),
         "units": {name: _unit(hardware, name) for name in hardware.units},
         "staging": {

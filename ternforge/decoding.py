@@ -25,6 +25,7 @@ from compiler import calibration, drawing, image
 from compiler.calibration import Steps
 from compiler.compile import Compiled, compile_model, has_steps
 from compiler.image import Image
+from compiler.prompts import DECODE
 from simulator.systems import decoding
 from simulator.systems.machine import Span
 from ternforge.energies import Energies
@@ -275,7 +276,7 @@ def _answer(
     assert trained.vocabulary is not None
     trace, cycles = decoded.trace, decoded.cycles
     per_pass = _pass_cycles(trace.spans, len(decoded.passes))
-    first = len(given) - 1
+    first = decoded.passes.index(DECODE)
     decode = per_pass[first:]
     seconds = cycles / (clock * 1e6)
     moved = _traffic(decoded, picture)
@@ -338,7 +339,7 @@ def _energy(
     work = decoding.tasks(hardware, decoded.trace)
     macs = {unit: sum(task.macs for _, task in work[unit]) for unit in work}
     costs = Energies(system, clock, hardware, technology)
-    return costs.total(decoded.cycles, macs, moved, len(decoded.passes))
+    return costs.total(decoded.cycles, macs, moved, decoded.turns[-1].position + 1)
 
 
 def simulate_lines(answer: Mapping[str, Any]) -> Iterator[str]:

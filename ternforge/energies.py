@@ -32,8 +32,8 @@ class Energies:
         self._peaks = {unit: int(hardware.units[unit].peak_macs) for unit in self._names}
         self._pj_per_byte = 8.0 * system.memory.energy_pj_per_bit
 
-    def total(self, cycles: int, macs: Mapping[str, int], moved: int, passes: int) -> Answer:
-        """Energy by unit and of memory of passes that take so many cycles."""
+    def total(self, cycles: int, macs: Mapping[str, int], moved: int, tokens: int) -> Answer:
+        """Energy by unit and of memory of so many tokens that take so many cycles."""
         found: dict[str, float] = {}
         for unit, name in self._names.items():
             work = macs.get(unit, 0) / self._peaks[unit]
@@ -42,7 +42,7 @@ class Energies:
         return {
             "technology": self._facts.name,
             "energy_pj": found,
-            "energy_pj_per_token": sum(found.values()) / passes,
+            "energy_pj_per_token": sum(found.values()) / tokens,
         }
 
     def work(self, macs: Mapping[str, int], moved: int) -> dict[str, float]:

@@ -15,7 +15,8 @@ from blueprint.systems.instructions import UNITS
 from blueprint.systems.reader import read_system
 from blueprint.systems.runs import Runs
 from blueprint.workloads import model as models
-from compiler.compile import DECODE, PROMPT, Plan, compile_shapes
+from compiler.compile import Plan, compile_shapes
+from compiler.prompts import DECODE, turns
 from simulator.systems import chrome, passes, sums
 from simulator.systems.passes import Passes, Ran, Table
 from simulator.systems.sums import Adding, Sums
@@ -73,13 +74,13 @@ def simulate_shapes(file: System | str | Path, asked: Asked, note: Note = silent
     tables = {one.name: passes.read_program(plan.hardware, runs, one.instructions) for one in plan.programs}
     phases = {"decode": [(DECODE, context)]}
     if asked.prompt is not None:
-        last = asked.prompt - 1
-        phases["prefill"] = [*((PROMPT, place) for place in range(last)), (DECODE, last)]
+        phases["prefill"] = [(turn.program, turn.position) for turn in turns(asked.prompt, 1, plan.block)]
     found: dict[str, Answer] = {}
     for name, each in phases.items():
         machine = Passes(plan.hardware, [port] * 3, runs)
         parts, ends, ran = _run(plan, tables, machine, each, note)
-        found[name] = _phase(system, clock, plan, machine.cycles, parts, ends, asked)
+        tokens = 1 if name == "decode" else asked.prompt
+        found[name] = _phase(system, clock, plan, machine.cycles, parts, ends, tokens, asked)
         if name == "decode":
             shown = chosen.slices(tables[DECODE], ran, machine.cycles)
     decode = found["decode"]
@@ -148,14 +149,17 @@ def _phase(
     cycles: int,
     parts: Sequence[Sums],
     ends: Sequence[int],
+    tokens: int | None,
     asked: Asked,
 ) -> Answer:
-    """A phase: cycles, and where they, bytes and energy go."""
+    """A phase of so many tokens: cycles, and where they, bytes and energy go."""
+    tokens = tokens or 1
     found = sums.total(parts)
     units = plan.hardware.units
     costs = Energies(system, clock, plan.hardware, asked.technology)
     return {
         "passes": len(ends),
+        "tokens": tokens,
         "cycles": cycles,
         "seconds": cycles / (clock * 1e6),
         "cycles_by_pass": [end - before for end, before in zip(ends, [0, *ends[:-1]], strict=True)],
@@ -171,7 +175,7 @@ def _phase(
             PROGRAM: costs.work({}, found.traffic["program fetch"]),
             REST: costs.rest(cycles),
         },
-        **costs.total(cycles, found.macs, sum(found.traffic.values()), len(ends)),
+        **costs.total(cycles, found.macs, sum(found.traffic.values()), tokens),
     }
 
 
@@ -204,7 +208,7 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
         )
         yield (
             f"{name}: {what}: {phase['cycles']:,} cycles, {1e3 * phase['seconds']:,.2f} ms at "
-            f"{answer['clock_mhz']:g} MHz, {phase['passes'] / phase['seconds']:,.1f} token/s"
+            f"{answer['clock_mhz']:g} MHz, {phase['tokens'] / phase['seconds']:,.1f} token/s"
         )
         yield from decoding.phase_lines(phase)
         yield from _energy_lines(phase)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from blueprint.errors import ParamError
-from compiler.compile import DECODE, Plan
+from compiler.compile import Plan
+from compiler.prompts import DECODE
 from simulator.systems import chrome
 from simulator.systems.chrome import Slice
 from simulator.systems.passes import Ran, Table

@@ -134,13 +134,43 @@ WRITTEN: Mapping[str, int] = {
     "image_hi": WORD_BITS,
     "patience": WORD_BITS,
 }
+#: Fields of the passes of a prompt in blocks: positions, less one, that the first one and the others go on.
+STEPS = ("first", "step")
+#: Tokens of the largest block, so that these fields are beside the passes in a word.
+BLOCK_MOST = 1 << (WORD_BITS - PASS_BITS) // len(STEPS)
 _INTERRUPT = {"pending": (0, 1), "enable": (1, 1)}
 
 
-def registers(design_hash: str) -> tuple[Register, ...]:
-    """The register map; ``design_hash`` is 16 hexadecimal digits."""
+def step_bits(block: int) -> int:
+    """Bits of the positions, less one, that a pass of up to ``block`` tokens goes on."""
+    return clog2(block)
+
+
+def written(block: int) -> Mapping[str, int]:
+    """Registers that software writes, with the bits that are kept, where a pass takes up to ``block`` tokens."""
+    return {**WRITTEN, "prompt_passes": PASS_BITS + len(STEPS) * step_bits(block)}
+
+
+def _prompt_passes(block: int) -> Mapping[str, tuple[int, int]]:
+    """Fields of the passes of a prompt."""
+    width, found = step_bits(block), {"value": (0, PASS_BITS)}
+    places = {name: (PASS_BITS + width * place, width) for place, name in enumerate(STEPS)}
+    return found | places if width else found
+
+
+def prompt_passes(block: int, passes: int, first: int, step: int) -> int:
+    """What is written for so many passes of a prompt, the first of which goes on ``first`` positions."""
+    width = step_bits(block)
+    return passes | (first - 1) << PASS_BITS | (step - 1) << PASS_BITS + width
+
+
+def registers(design_hash: str, block: int = 1) -> tuple[Register, ...]:
+    """The register map; ``design_hash`` is 16 hexadecimal digits, ``block`` as of `written`."""
     half = len(design_hash) // 2
     low, high = int(design_hash[half:], 16), int(design_hash[:half], 16)
+    passes = "passes without head, which come first"
+    if block > 1:
+        passes += "; positions less one that the first one and the others go on"
     pages = f"number of the page of {PAGE_BYTES} bytes where the program"
     entries = (
         ("control", "rw", "write 1 to start or to stop", {"start": (0, 1), "stop": (1, 1)}, 0),
@@ -150,7 +180,7 @@ def registers(design_hash: str) -> tuple[Register, ...]:
         ("decode_page", "rw", f"{pages} of a pass with head begins", _WORD, 0),
         ("decode_length", "rw", f"its instructions of {WIDTH} bits", _WORD, 0),
         ("position", "rw", "position of the first pass; reads the position of the next one", _WORD, 0),
-        ("prompt_passes", "rw", "passes without head, which come first", {"value": (0, PASS_BITS)}, 0),
+        ("prompt_passes", "rw", passes, _prompt_passes(block), 0),
         ("decode_passes", "rw", "passes with head", {"value": (0, PASS_BITS)}, 0),
         ("cycles", "ro", "cycles from start to done", _WORD, 0),
         ("interrupt", "rw", "the interrupt; write 1 to pending to clear it", _INTERRUPT, 0),
@@ -194,7 +224,7 @@ class Masks(NamedTuple):
 class Hardware:
     """What one top is made of: units by their name among :data:`UNITS`, and the three movers.
 
-    ``embedding`` is the bits of an element of the embedding.
+    ``embedding`` is the bits of an element of the embedding, ``block`` the most tokens of a prompt that one pass takes.
     """
 
     name: str
@@ -204,16 +234,27 @@ class Hardware:
     store: Dma
     buffers: Buffers = staging.BUFFERS
     embedding: int = staging.EMBEDDING
+    block: int = 1
 
     @property
     def width(self) -> int:
         """Bits of the memory ports, and of the streams between movers and staging."""
         return self.load.data_width
 
+    @property
+    def step_bits(self) -> int:
+        """Bits of the positions, less one, that a pass of a prompt goes on; 0 where it is 1 always."""
+        return step_bits(self.block)
+
+    @property
+    def registers(self) -> tuple[Register, ...]:
+        """The register map."""
+        return registers(self.design_hash, self.block)
+
     @cached_property
     def inputs(self) -> tuple[Staged, ...]:
         """What a load fills, by number; the place behind the last is the token's register."""
-        return staging.inputs(self.units, self.width, self.buffers, self.embedding)
+        return staging.inputs(self.units, self.width, self.buffers, self.embedding, self.block)
 
     @cached_property
     def outputs(self) -> tuple[Staged, ...]:
@@ -228,7 +269,7 @@ class Hardware:
         """Bits of the registers of a unit's staging."""
         ins, outs = self.fields(unit, "in"), self.fields(unit, "out")
         held = HOLD_BITS * any(one.held for one in (*ins, *outs))
-        repeats = HOLD_BITS * any(one.repeats for one in ins)
+        repeats = HOLD_BITS * any(one.repeats or one.replays for one in ins)
         return Masks(held, len(outs), len(ins), repeats)
 
     @cached_property
@@ -241,6 +282,7 @@ class Hardware:
             for field in (*self.inputs, *self.outputs)
         ]
         what = {"units": units, "movers": movers, "queue": QUEUE_DEPTH, "staging": fields}
+        what |= {"block": self.block} if self.block > 1 else {}
         text = json.dumps(what, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -312,8 +354,13 @@ class Inlets(_Shape):
 
     @property
     def turns(self) -> int:
-        """Bits of the rows that a field is given for; 0 where it does not repeat."""
-        return HOLD_BITS * self.staged.repeats
+        """Bits of the rows or runs that a field is given for; 0 where it neither repeats nor replays."""
+        return HOLD_BITS * (self.staged.repeats or self.staged.replays)
+
+    @property
+    def replays(self) -> bool:
+        """True if what was loaded once is given to several runs."""
+        return self.staged.replays
 
     @property
     def rows_bits(self) -> int:
@@ -381,12 +428,16 @@ def hardware(system: System) -> Hardware:
         if place not in used:
             what = "Units of a whole system must be one for products, one for attention and one for elements"
             raise ParamError(f"{what}, and {place} is another")
+    if system.block > BLOCK_MOST:
+        raise ParamError(
+            f"Block must be at most {BLOCK_MOST} tokens for hardware of a whole system, not {system.block}"
+        )
     memory, clock = system.memory, system.clock_mhz or _CLOCK_MHZ
     indices = bit_length(max(system.largest.vocab, system.largest.context))
     latency = ceil_div(int(memory.latency_ns * clock), 1000)
     return built(
         system.name, units, width=memory.width, burst=memory.burst, latency=latency, size=memory.size,
-        indices=indices, buffers=system.buffers, embedding=system.head.embedding_width,
+        indices=indices, buffers=system.buffers, embedding=system.head.embedding_width, block=system.block,
     )  # fmt: skip
 
 
@@ -401,6 +452,7 @@ def built(
     indices: int = 16,
     buffers: Buffers = staging.BUFFERS,
     embedding: int = staging.EMBEDDING,
+    block: int = 1,
 ) -> Hardware:
     """Hardware with movers for a memory of ``size`` bytes behind ports of ``width`` bits that answer in ``latency``.
 
@@ -426,4 +478,4 @@ def built(
     load = Dma(direction="read", outstanding=outstanding, buffer_words=words, **moves, **common)
     store = Dma(direction="write", outstanding=4, buffer_words=burst, **moves, **common)
     ordered = {unit: units[unit] for unit in UNITS if unit in units}
-    return Hardware(name, ordered, fetch, load, store, buffers, embedding)
+    return Hardware(name, ordered, fetch, load, store, buffers, embedding, block)

@@ -346,6 +346,16 @@ def fifo(depth: Number, width: Number, memory: Number) -> Iterator[Unit]:
         yield SELECT("fifo", flag(depth > 1), entries=depth, width=width)
 
 
+def replay(depth: Number, width: Number, memory: Number) -> Iterator[Unit]:
+    """A FIFO in a memory that gives groups of words several times; ``memory`` is 1."""
+    yield from fifo(depth, width, memory)
+    yield REGISTER("fifo", 1, width=bit_length(depth), enable=1, reset=1)
+    yield REGISTER("fifo", 2, width=clog2(depth), enable=1, reset=1)
+    yield ADDER("fifo", 1, width=bit_length(depth))
+    yield HALF_ADDER("fifo", 2, width=clog2(depth))
+    yield MUX("fifo", 1, entries=2, width=clog2(depth))
+
+
 @dataclass(frozen=True)
 class Transfer:
     """Rows of bytes: row ``i`` begins at ``address + i * stride``, a gathered one at ``address + index * stride``."""

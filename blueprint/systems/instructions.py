@@ -42,7 +42,8 @@ WORDS = 1 << ADDRESS_BITS - 2
 #: From this number on the registers of a unit's staging; those below are words of its own register file.
 STAGING = 64
 #: Registers of staging: beats of a row, for fields with one element a row; which outputs are kept, and which inputs a
-#: run does without (a bit each); how often a run takes what is the same for all of its rows.
+#: run does without (a bit each); how often a run takes what is the same for all of its rows,
+#: or how many runs take what was loaded once.
 HOLD, KEEP, WITHOUT, REPEAT = range(STAGING, STAGING + 4)
 STAGED = {"hold": HOLD, "keep": KEEP, "without": WITHOUT, "repeat": REPEAT}
 
@@ -69,9 +70,8 @@ _OTHERS = {
     str(HOLD): "`hold`: beats of a row, for fields that have one element a row",
     str(KEEP): "`keep`: a bit for each field of the unit's outputs whose results are kept",
     str(WITHOUT): "`without`: a bit for each field of the unit's inputs that is 0 and not waited for",
-    str(
-        REPEAT
-    ): "`repeat`: how often a run takes what was loaded of a field that is the same for all rows; 0 is once",
+    str(REPEAT): "`repeat`: how often a run takes what was loaded of a field that is the same for all rows, "
+    "or how many runs take what was loaded of one that replays; 0 is once",
 }
 #: The fields of an instruction, lowest first.
 FORMAT = Record(

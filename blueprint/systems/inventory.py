@@ -19,13 +19,13 @@ from blueprint.systems.control import (
     QUEUE_DEPTH,
     UNIT_BITS,
     UNIT_STATUS_BITS,
-    WRITTEN,
     Hardware,
     Inlets,
     Outlets,
     flight,
+    written,
 )
-from blueprint.systems.dma import RESPONSE_BITS, Dma, fifo
+from blueprint.systems.dma import RESPONSE_BITS, Dma, fifo, replay
 from blueprint.systems.instructions import (
     FLIGHTS,
     FORMAT,
@@ -50,9 +50,9 @@ def tokens() -> Registers:
     return {"tokens": len(UNITS) ** 2 * bit_length(TOKENS_MOST)}
 
 
-def control() -> Registers:
+def control(hardware: Hardware) -> Registers:
     """Flip-flops of the control registers."""
-    found: Registers = {f"{name}_held": width for name, width in WRITTEN.items()}
+    found: Registers = {f"{name}_held": width for name, width in written(hardware.block).items()}
     ones = (
         "write_accept", "write_answer", "write_error", "read_answer", "read_error", "read_turn", "cycles_read",
         "cycles_happens", "start", "prompt_lacks", "decode_lacks", "any_pass", "image_fits", "wrong_image_held",
@@ -62,10 +62,11 @@ def control() -> Registers:
     return found | dict.fromkeys(ones, 1) | words
 
 
-def sequencer() -> Registers:
+def sequencer(hardware: Hardware) -> Registers:
     """Flip-flops of the sequencer."""
     states = dict.fromkeys(("opening", "running", "halting", "clearing", "fetching", "owing"), 1)
     passes = {"prompts_left": PASS_BITS, "decodes_left": PASS_BITS, "position_held": POSITION_BITS}
+    passes["went"] = int(hardware.block > 1)
     waits = {"still": WORD_BITS, "waited": 1, "unanswered_held": 1}
     return {**states, **passes, **waits, "told_held": TOLD_BITS, "clear_left": clog2(CLEAR)}
 
@@ -126,13 +127,14 @@ def _registers(place: str, named: Registers) -> Unit:
 
 
 def _control(hardware: Hardware) -> Iterator[Unit]:
-    yield _registers("control", control())
+    yield _registers("control", control(hardware))
     yield MUX("control", 1, entries=16, width=WORD_BITS, activity=0.0)
     yield COMPARATOR("control", 2, width=WORD_BITS, activity=0.0)
     yield HALF_ADDER("control", 1, width=WORD_BITS)
-    yield _registers("sequencer", sequencer())
+    yield _registers("sequencer", sequencer(hardware))
     yield ADDER("sequencer", 1, width=VALUE_BITS, activity=0.05)
-    yield HALF_ADDER("sequencer", 1, width=POSITION_BITS, activity=0.0)
+    step = ADDER if hardware.block > 1 else HALF_ADDER
+    yield step("sequencer", 1, width=POSITION_BITS, activity=0.0)
     yield HALF_ADDER("sequencer", 1, width=WORD_BITS, activity=0.05)
     yield COMPARATOR("sequencer", 1, width=WORD_BITS, activity=0.05)
     yield MUX("sequencer", len(UNITS), entries=2, width=TOLD_BITS, activity=0.0)
@@ -163,14 +165,15 @@ def _staging(hardware: Hardware) -> Iterator[Unit]:
     for staged in hardware.inputs:
         shape = Inlets(staged, width)
         yield _registers("staging", inlet(shape))
-        yield from fifo(shape.depth, shape.word_bits, int(shape.in_memory))
+        yield from (replay if shape.replays else fifo)(shape.depth, shape.word_bits, int(shape.in_memory))
         yield SELECT("staging", int(shape.parts > 1), entries=shape.parts, width=shape.bits)
         yield MUX("staging", int(shape.ratio > 1), entries=2, width=shape.bits)
         yield from _conversion(shape)
         yield HALF_ADDER("staging", int(shape.turns > 0), width=HOLD_BITS, activity=0.05)
         yield COMPARATOR("staging", int(shape.turns > 0), width=HOLD_BITS, activity=0.05)
-        yield HALF_ADDER("staging", int(shape.turns > 0), width=max(1, shape.rows_bits), activity=0.05)
-        yield MUX("staging", int(shape.turns > 0), entries=2, width=shape.word_bits, activity=0.1)
+        rounds = int(shape.turns > 0 and not shape.replays)
+        yield HALF_ADDER("staging", rounds, width=max(1, shape.rows_bits), activity=0.05)
+        yield MUX("staging", rounds, entries=2, width=shape.word_bits, activity=0.1)
     for staged in hardware.outputs:
         out = Outlets(staged, width)
         yield _registers("staging", outlet(out))

@@ -20,6 +20,8 @@ even. Results of attention are stored as numbers of the vector unit's format (``
 of the embedding where they come as numbers of attention's format.
 A field that is the same for all rows of a run (the gain) *repeats*:
 what was loaded once is given again for as many rows as the unit's register says.
+Where a prompt goes through in blocks of several tokens, weights *replay*: what was loaded once is given to as many runs
+as the same register says, while the weights of the next runs are loaded behind it.
 """
 
 from __future__ import annotations
@@ -57,6 +59,8 @@ BUFFERS = Buffers(weights=16384, cache=16384, activations=65536)
 WEIGHTS, CACHED = "wgt", ("key", "value")
 #: Units whose results the vector unit takes as its rows, and the field of those.
 _PRODUCERS, _CONSUMER, _ROWS_FIELD = ("matrix", "attention"), "vector", "x"
+#: The unit of products, whose weights the tokens of a block share.
+_PRODUCTS = "matrix"
 #: The field of the vector unit's integers, some of which go to the cache.
 _INTEGERS_FIELD = "quantized"
 #: The field of the vector unit's numbers, some of which attention takes where it takes floats.
@@ -76,7 +80,7 @@ class Staged:
     ``narrow`` is the bytes of the narrow container of an input, ``packs`` the bits of that of an output; 0 where there
     is none. ``rounds`` is the float format of the narrow container where it is not that of the elements. ``widens`` is
     the one that floats become on their way: those of an output in its only container, those of an input from its narrow
-    one.
+    one. What ``replays`` is given to several runs.
     """
 
     number: int
@@ -96,6 +100,7 @@ class Staged:
     packs: int = 0
     rounds: str = ""
     widens: str = ""
+    replays: bool = False
 
     @property
     def name(self) -> str:
@@ -132,18 +137,28 @@ class Staged:
 
     def words(self, size: int, width: int, narrow: bool = False) -> int:
         """Words of the FIFO that a transfer of ``size`` bytes fills, behind a memory port of ``width`` bits."""
-        port = width // 8
-        word = (
-            max(self.beat_bytes, port) if self.direction == "in" and not narrow else self.moved_bytes(narrow)
-        )
-        return ceil_div(size, word)
+        return ceil_div(size, self.word_bytes(width, narrow))
+
+    def word_bytes(self, width: int, narrow: bool = False) -> int:
+        """Bytes in memory of a word of the FIFO."""
+        if self.direction == "in" and not narrow:
+            return max(self.beat_bytes, width // 8)
+        return self.moved_bytes(narrow)
 
 
 def inputs(
-    units: Mapping[str, Spec], width: int, buffers: Buffers = BUFFERS, embedding: int = EMBEDDING
+    units: Mapping[str, Spec],
+    width: int,
+    buffers: Buffers = BUFFERS,
+    embedding: int = EMBEDDING,
+    block: int = 1,
 ) -> tuple[Staged, ...]:
-    """The fields that ``load`` fills, by number. Raises ``ParamError`` where a beat does not fit the memory port."""
-    return tuple(_narrowed(one, units, width, embedding) for one in _staged(units, width, buffers, "in"))
+    """The fields that ``load`` fills, by number, where a prompt goes through in blocks of so many tokens.
+
+    Raises ``ParamError`` where a beat does not fit the memory port.
+    """
+    found = (_narrowed(one, units, width, embedding) for one in _staged(units, width, buffers, "in"))
+    return tuple(_blocked(one, units, width, block) for one in found)
 
 
 def outputs(units: Mapping[str, Spec], width: int, buffers: Buffers = BUFFERS) -> tuple[Staged, ...]:
@@ -216,6 +231,17 @@ def _converted(units: Mapping[str, Spec]) -> tuple[str, str]:
     if not few or not many or few == many or not floating.get(many).holds(floating.get(few)):
         return "", ""
     return few, many
+
+
+def _blocked(staged: Staged, units: Mapping[str, Spec], width: int, block: int) -> Staged:
+    """A field of products by which the tokens of a block go: weights replay, a vector of each token has room."""
+    holds = staged.field.holds
+    if block == 1 or staged.unit != _PRODUCTS or holds is None:
+        return staged
+    if holds.operand == WEIGHTS:
+        return replace(staged, replays=True)
+    longest = _longest(units[_PRODUCTS], holds.operand) * staged.container
+    return replace(staged, depth=max(staged.depth, block * ceil_div(longest, staged.word_bytes(width))))
 
 
 def _packing(staged: Staged, units: Mapping[str, Spec], width: int) -> Staged:

@@ -7,19 +7,38 @@ from collections.abc import Callable, Mapping
 
 from blueprint.numbers import ceil_div
 from blueprint.systems.control import Hardware
-from blueprint.systems.instructions import LAST_BIT, MOVED
+from blueprint.systems.instructions import LAST_BIT, MOVED, REPEAT
 from blueprint.workloads.tasks import Rowwise
 
 #: Cycles of a run of a unit with these registers, by their numbers.
 Cycles = Callable[[str, Mapping[int, int]], int]
 
 
+class Turns:
+    """Counts the runs that take what was loaded once, by stream."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        self._replays = {f"{one.unit}.{one.stream}" for one in hardware.inputs if one.replays}
+        self._done: Counter[str] = Counter()
+
+    def ends(self, stream: str, registers: Mapping[int, int]) -> bool:
+        """A run takes a stream; returns whether it is the last one that takes what was loaded."""
+        if stream not in self._replays:
+            return True
+        self._done[stream] += 1
+        if self._done[stream] < registers.get(REPEAT, 0):
+            return False
+        self._done[stream] = 0
+        return True
+
+
 class Starved:
     """Counts the ends of runs that loads have brought, by stream, against those that runs have taken."""
 
     def __init__(self, hardware: Hardware) -> None:
-        self.hardware = hardware
+        self.hardware, self._turns = hardware, Turns(hardware)
         self._brought: Counter[str] = Counter()
+        self._replaying: set[str] = set()
         self._needed: list[str] = []
         self.last = ""
 
@@ -35,7 +54,10 @@ class Starved:
         """A run begins; returns whether some of its inputs are still to come."""
         needed = self.streams(unit, registers)
         for name in needed:
-            self._brought[name] -= 1
+            if name not in self._replaying:
+                self._brought[name] -= 1
+            ends = self._turns.ends(name, registers)
+            (self._replaying.discard if ends else self._replaying.add)(name)
         self._needed = [name for name in needed if self._brought[name] < 0]
         return bool(self._needed)
 

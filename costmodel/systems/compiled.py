@@ -22,7 +22,8 @@ from blueprint.systems.runs import Runs
 from blueprint.systems.staging import CACHED, WEIGHTS
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Rowwise
-from compiler.compile import DECODE, PROMPT, Plan, compile_shapes
+from compiler.compile import Plan, compile_shapes
+from compiler.prompts import DECODE, turns
 from compiler.purpose import NO_LAYER, SCORES
 from costmodel.systems import schedule
 from costmodel.systems.schedule import Schedule, Started
@@ -86,13 +87,15 @@ def decode(system: System, plan: Plan, clock_mhz: float, context: int) -> list[R
 
 
 def prefill(system: System, plan: Plan, clock_mhz: float, prompt: int) -> list[Run]:
-    """The passes of a prompt one by one, the last of which chooses the first token behind it."""
-    count = prompt - 1
-    places = sorted({round(place) for place in np.linspace(0, max(count - 1, 0), KNOTS)})
+    """The passes of a prompt, of a token or a block each, the last of which chooses the first token behind it."""
+    passes = turns(prompt, 1, plan.block)[:-1]
     found: list[Run] = []
-    if count:
-        weights = np.array([np.interp(range(count), places, row).sum() for row in np.eye(len(places))])
-        found += _Passes(system, plan, clock_mhz, PROMPT).at(places, weights)
+    if passes:
+        at = [turn.position for turn in passes]
+        knots = sorted({round(place) for place in np.linspace(0, len(at) - 1, KNOTS)})
+        places = [at[knot] for knot in knots]
+        weights = np.array([np.interp(at, places, row).sum() for row in np.eye(len(places))])
+        found += _Passes(system, plan, clock_mhz, passes[0].program).at(places, weights)
     return found + decode(system, plan, clock_mhz, prompt - 1)
 
 

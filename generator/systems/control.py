@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from blueprint.record import Record
 from blueprint.record import bits as field
 from blueprint.shell import WORD_BITS
-from blueprint.systems.control import STATUS, WRITTEN, Hardware, registers
+from blueprint.systems.control import PASS_BITS, STATUS, Hardware, written
 from generator.block import Block
 from generator.boundary import AXI_LITE
 from generator.cells.counter import count_up
@@ -29,7 +29,7 @@ STATUS_WORD = Record(
 
 @dataclass(frozen=True)
 class _Written:
-    """The registers that software writes, by their names in :data:`blueprint.systems.control.WRITTEN`."""
+    """The registers that software writes, by their names in :func:`blueprint.systems.control.written`."""
 
     prompt_page: Value
     prompt_length: Value
@@ -78,15 +78,16 @@ class Control(Registers):
 
     def __init__(self, hardware: Hardware) -> None:
         self.hardware = hardware
-        self.registers = {register.name: register for register in registers(hardware.design_hash)}
+        self.registers = {register.name: register for register in hardware.registers}
         ports = {"bus": In(AXI_LITE), "program": Out(Program(hardware)), "irq": Out(1)}
         Block.__init__(self, f"{hardware.name}_control", ports, clocked=True, resets=True)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         write = self._write_channel(m)
-        written = {name: self._word(m, write, name, width) for name, width in WRITTEN.items()}
-        values = _Written(**written)
+        widths = written(self.hardware.block)
+        written_words = {name: self._word(m, write, name, width) for name, width in widths.items()}
+        values = _Written(**written_words)
         self._given(m, values)
         told = self._starts(m, write, values)
         cycles = Signal(WORD_BITS, name="cycles_held")
@@ -100,7 +101,7 @@ class Control(Registers):
             "control": Const(0, 1),
             "status": self._status_word(told),
             "interrupt": self._interrupt(m, write, told),
-            **written,
+            **written_words,
             **constant,
         }
         self._read_channel(m, words, {"cycles": cycles})
@@ -130,7 +131,8 @@ class Control(Registers):
         m.d.comb += [
             program.first.eq(values.position),
             program.patience.eq(values.patience),
-            program.prompt_passes.eq(values.prompt_passes),
+            program.prompt_passes.eq(values.prompt_passes[:PASS_BITS]),
+            program.steps.eq(values.prompt_passes[PASS_BITS:]),
             program.decode_passes.eq(values.decode_passes),
             program.pages.eq(bits(pages)),
             program.lengths.eq(bits(lengths)),
@@ -142,13 +144,13 @@ class Control(Registers):
         hit = write & self._hit(self.bus.awaddr, "control") & self.bus.wstrb[0]
         lacking: list[Value] = []
         both = {
-            "prompt": (values.prompt_length, values.prompt_passes),
+            "prompt": (values.prompt_length, values.prompt_passes[:PASS_BITS]),
             "decode": (values.decode_length, values.decode_passes),
         }
         for name, (words, passes) in both.items():
             bad = (words == 0) | words[length:].any()
             lacking.append(self._seen(m, f"{name}_lacks", passes.any() & bad))
-        some = values.prompt_passes.any() | values.decode_passes.any()
+        some = values.prompt_passes[:PASS_BITS].any() | values.decode_passes.any()
         lacking.append(~self._seen(m, "any_pass", some))
         expected = Const(int(self.hardware.design_hash, 16), 2 * WORD_BITS)
         image = ~self._seen(m, "image_fits", Cat(values.image_lo, values.image_hi) == expected)

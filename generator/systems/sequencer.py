@@ -115,6 +115,7 @@ class Sequencer(Block):
         position = Signal(POSITION_BITS, name="position_held", reset_less=True)
         prompts, decodes = (Signal(PASS_BITS, name=f"{name}_left") for name in ("prompts", "decodes"))
         first = prompts != 0
+        step = self._step(m, first, ended)
         with m.If(self.program.start):
             m.d.sync += [
                 position.eq(self.program.first),
@@ -122,7 +123,11 @@ class Sequencer(Block):
                 decodes.eq(self.program.decode_passes),
             ]
         with m.Elif(ended):
-            m.d.sync += [position.eq(position + 1), prompts.eq(prompts - first), decodes.eq(decodes - ~first)]
+            m.d.sync += [
+                position.eq(position + step),
+                prompts.eq(prompts - first),
+                decodes.eq(decodes - ~first),
+            ]
         self.over = Signal(name="over")
         fetch = self.hardware.fetch
         pages = layout(of_passes(PAGE_WIDTH))(self.program.pages)
@@ -145,6 +150,14 @@ class Sequencer(Block):
             ),
             self.fetch.transfer_valid.eq(self.opening),
         ]  # fmt: skip
+
+    def _step(self, m: Module, prompt: Value, ended: Value) -> Value:
+        """Positions to the next pass: of the first one of a prompt, of its others, of those behind it."""
+        if not self.hardware.step_bits:
+            return Const(1, 1)
+        went = held(m, "went", ended, self.program.start)
+        first, others = parts(self.program.steps, self.hardware.step_bits)
+        return Mux(prompt, Mux(went, others, first) + 1, 1)
 
     def _waits(self, m: Module) -> tuple[Value, Value]:
         """(whether nothing has moved for as long as the host is patient, told a cycle later; what moves now)."""

@@ -14,6 +14,7 @@ from generator.arithmetic.floating import FloatConvert
 from generator.arithmetic.integers import one_of, parts, zero_extend
 from generator.block import Block, register
 from generator.cells.fifo import Fifo
+from generator.cells.replay import Replay
 
 
 class Inlet(Block):
@@ -24,6 +25,7 @@ class Inlet(Block):
     container are kept, elements in ``narrow`` containers get their sign above them, or are floats that are widened. A
     field that repeats is given for ``turns`` rows, its words going round the FIFO from when all are there up to the
     last row, and not ready meanwhile.
+    What replays is given to as many runs, each of which ends, while what follows is taken.
     Does not: repair a transfer that ends within a beat of the field; that is ``broken`` and what is there is left. Nor
     give a row again behind which another one waits.
 
@@ -61,6 +63,8 @@ class Inlet(Block):
         else:
             write, word = self.offered & self.ready, self._kept(m)
         leaves, result = Signal(name="leaves"), Signal(shape.word_bits, name="result")
+        if shape.replays:
+            return self._replayed(m, write, word, leaves, result)
         again, whole = (
             self._turn(m, write, word, leaves, result) if shape.turns else (Const(0, 1), Const(0, 1))
         )
@@ -76,6 +80,20 @@ class Inlet(Block):
             self.valid.eq(there & (whole | ~repeats)), self.ready.eq(room & ~(whole & repeats)),
             leaves.eq(self._parted(m, result, again)),
         ]  # fmt: skip
+        return m
+
+    def _replayed(self, m: Module, write: Value, word: Value, leaves: Value, result: Value) -> Module:
+        """Words of which those of a run are given to several; the rest of the module."""
+        shape, mark = self.shape, self.shape.parts * self.shape.bits
+        turn, again = Signal(shape.turns, name="turn"), Signal(name="again")
+        m.d.comb += again.eq(turn + 1 < self.turns)
+        with m.If(leaves & result[mark]):
+            m.d.sync += turn.eq(Mux(again, turn + 1, 0))
+        self.use(
+            m, Replay(self.module_name, shape.word_bits, shape.depth), "fifo", write=write, word=word, read=leaves,
+            final=result[mark], again=again, result=result, valid=self.valid, room=self.ready,
+        )  # fmt: skip
+        m.d.comb += leaves.eq(self._parted(m, result, Const(0, 1)))
         return m
 
     def _turn(

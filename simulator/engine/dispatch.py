@@ -216,8 +216,7 @@ def _begin(steps: Steps, code: Code, book: Book, i: int, unit: int, ready: int, 
             if at > last:
                 last, reason = at, other
             begin = max(begin, at + 1)
-        if code.signals[i] >> other & 1:
-            begin = max(begin, _room_for_token(steps, book, unit, unit * COUNT + other, begin))
+    begin = _given_room(steps, code, book, i, unit, begin)
     if begin >= NEVER:
         return NEVER
     for other in range(COUNT):
@@ -234,14 +233,28 @@ def _begin(steps: Steps, code: Code, book: Book, i: int, unit: int, ready: int, 
 
 
 @inner
+def _given_room(steps: Steps, code: Code, book: Book, i: int, unit: int, begin: int) -> int:
+    """The cycle from which all counters have room for the tokens that an instruction gives."""
+    while True:
+        before = begin
+        for other in range(COUNT):
+            if code.signals[i] >> other & 1:
+                begin = max(begin, _room_for_token(steps, book, unit, unit * COUNT + other, begin))
+        # While it waited for one unit, loads may have given others more.
+        if begin in (before, NEVER) or unit != steps.load:
+            room: int = begin
+            return room
+
+
+@inner
 def _room_for_token(steps: Steps, book: Book, unit: int, pair: int, begin: int) -> int:
-    """The cycle from which a counter of tokens has room for one more; of loads no tokens are counted under way."""
+    """The cycle from which a counter of tokens has room for one more; of loads under way it has none yet."""
     before = book.given[pair] - (steps.load_tokens if unit == steps.load else steps.tokens)
+    if unit == steps.load:
+        for place in range(max(0, book.given[pair] - steps.flights), book.given[pair]):
+            before -= book.gives[pair, place % KEPT] >= begin
     if before < 0:
         return 0
-    if unit == steps.load:
-        there = before < book.taken[pair] and book.takes[pair, before % KEPT] < begin
-        return 0 if there else NEVER
     if before >= book.taken[pair] or book.given[pair] - book.taken[pair] >= KEPT:
         return NEVER
     room: int = book.takes[pair, before % KEPT] + 1

@@ -13,8 +13,8 @@ from blueprint.systems.instructions import MOVED, MOVERS
 from blueprint.systems.memory_port import MemoryPort
 from blueprint.systems.runs import Runs
 from blueprint.workloads.tasks import Task
-from compiler.compile import DECODE, PROMPT
 from compiler.image import Image
+from compiler.prompts import DECODE, Turn, turns
 from simulator.systems.golden import Golden, Memory
 from simulator.systems.machine import Span, Trace
 from simulator.systems.timed import Known, Timed
@@ -26,7 +26,7 @@ _WORD = 4
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a system did: tokens, cycles, when every instruction ran, and the program of every pass.
+    """What a system did: tokens, cycles, when every instruction ran, and every pass.
 
     ``memory`` is what the passes left in memory in front of the image, from address 0 on.
     """
@@ -34,8 +34,13 @@ class Decoded:
     tokens: list[int]
     cycles: int
     trace: Trace
-    passes: list[str]
+    turns: list[Turn]
     memory: bytes = b""
+
+    @property
+    def passes(self) -> list[str]:
+        """The program of every pass."""
+        return [turn.program for turn in self.turns]
 
 
 def decode(
@@ -49,17 +54,21 @@ def decode(
     told: Told = lambda done, total: None,
     known: Known | None = None,
 ) -> Decoded:
-    """Run a prompt and up to ``count`` tokens behind it; ends early behind a token ``stop``."""
+    """Run a prompt and up to ``count`` tokens behind it; ends early behind a token ``stop``.
+
+    A prompt goes in blocks where the image has a program for them.
+    """
     memory = Memory(image.base, image.data)
     for place, given in enumerate(prompt):
         memory.write(image.tokens + _WORD * place, np.array([[given]], "<u4").view(np.uint8))
-    golden, made, passes = Golden(hardware, memory), list[int](), list[str]()
-    for position in range(len(prompt) - 1 + count):
-        passes.append(PROMPT if position < len(prompt) - 1 else DECODE)
-        golden.run(image.programs[passes[-1]], position)
-        told(len(passes), len(prompt) - 1 + count)
-        if passes[-1] == DECODE:
-            at = memory.read(image.tokens + _WORD * (position + 1), _WORD)
+    golden, made, done = Golden(hardware, memory), list[int](), list[Turn]()
+    todo = turns(len(prompt), count, image.block)
+    for turn in todo:
+        done.append(turn)
+        golden.run(image.programs[turn.program], turn.position)
+        told(len(done), len(todo))
+        if turn.program == DECODE:
+            at = memory.read(image.tokens + _WORD * (turn.position + 1), _WORD)
             made.append(int(at.copy().view("<u4")[0, 0]))
             if made[-1] == stop:
                 break
@@ -67,24 +76,29 @@ def decode(
     def token(address: int) -> int:
         return ([*prompt, *made])[(address - image.tokens) // _WORD]
 
-    trace = timed(hardware, image, passes, port, token, known)
-    return Decoded(made, trace.cycles, trace, passes, memory.written[0].tobytes())
+    trace = timed(hardware, image, done, port, token, known)
+    return Decoded(made, trace.cycles, trace, done, memory.written[0].tobytes())
 
 
 def timed(
     hardware: Hardware,
     image: Image,
-    passes: Sequence[str],
+    passes: Sequence[str | Turn],
     port: MemoryPort,
     token: Callable[[int], int],
     known: Known | None = None,
     position: int = 0,
 ) -> Trace:
-    """When every instruction of passes runs."""
-    programs, pages = [image.programs[name] for name in passes], [image.pages[name] for name in passes]
+    """When every instruction of passes runs; those that are names of programs follow each other from a position on."""
+    turns = [
+        Turn(one, position + place, 1) if isinstance(one, str) else one for place, one in enumerate(passes)
+    ]
+    names = [turn.program for turn in turns]
+    programs, pages = [image.programs[name] for name in names], [image.pages[name] for name in names]
     machine = Timed(
-        hardware, programs, pages, [port] * 3, Runs(hardware), position=position, token=token, known=known
-    )
+        hardware, programs, pages, [port] * 3, Runs(hardware), position=turns[0].position,
+        steps=[turn.step for turn in turns], token=token, known=known,
+    )  # fmt: skip
     return machine.run()
 
 
@@ -141,14 +155,14 @@ def tasks(hardware: Hardware, trace: Trace) -> dict[str, list[tuple[Span, Task]]
         found[unit] = []
         for span in trace.spans[unit]:
             if span.text.kind in ("set", "setp"):
-                registers[span.text.register] = span.text.value + span.place * (span.text.kind == "setp")
+                registers[span.text.register] = trace.value(span)
             elif span.text.kind == "start":
                 found[unit].append((span, runs.task(unit, registers)))
     return found
 
 
 def transfers(trace: Trace) -> dict[str, list[tuple[Span, int]]]:
-    """Span and bytes of every transfer of a mover, in their order; the first pass is at position 0."""
+    """Span and bytes of every transfer of a mover, in their order."""
     found: dict[str, list[tuple[Span, int]]] = {}
     for unit in MOVERS:
         registers: dict[int, int] = {}
@@ -158,7 +172,7 @@ def transfers(trace: Trace) -> dict[str, list[tuple[Span, int]]]:
                 size = registers[MOVED.index("row_bytes")] * registers[MOVED.index("rows")]
                 found[unit].append((span, size))
             elif span.text.kind in ("set", "setp"):
-                registers[span.text.register] = span.text.value + span.place * (span.text.kind == "setp")
+                registers[span.text.register] = trace.value(span)
     return found
 
 

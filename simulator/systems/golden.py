@@ -19,6 +19,7 @@ from blueprint.record import Integers
 from blueprint.systems.control import Hardware
 from blueprint.systems.instructions import INDICES, LAST_BIT, MOVED, NARROW_BIT, UNITS, Instruction
 from blueprint.systems.staging import PACKED_LEVELS, Staged
+from blueprint.systems.starved import Turns
 from simulator.systems import golden_units
 from simulator.systems.golden_units import Sources, Stuck
 
@@ -89,6 +90,7 @@ class Golden:
             name: golden_units.UNITS[spec.task.kind](name, spec, self)
             for name, spec in hardware.units.items()
         }
+        self._turns = Turns(hardware)
         self._moved: dict[str, dict[int, int]] = {"load": {}, "store": {}}
         self.token = np.zeros(memory.sequences, np.int64)
         self.position = 0
@@ -235,14 +237,23 @@ class Golden:
         self._beats[staged.name] -= one.values.shape[1] // staged.elements
         return one
 
+    def _unpop(self, staged: Staged, taken: Sequence[_Beats]) -> None:
+        self._full[staged.name].extendleft(reversed(taken))
+        self._words[staged.name] += sum(one.words for one in taken)
+        self._beats[staged.name] += sum(one.values.shape[1] for one in taken) // staged.elements
+
     def take(self, name: str, beats: int) -> tuple[Integers, Sources]:
-        """The next beats of a field as elements, and the places in the image that they are from."""
-        staged, found, sources = self.places[name], [], []
+        """The next beats of a field as elements, and the places in the image that they are from.
+
+        Those that the next run takes too stay there.
+        """
+        staged, found, sources, taken = self.places[name], [], [], list[_Beats]()
         left = beats * staged.elements
         while left:
             if not self._full[name]:
                 raise Stuck(f"Field {name} must have {beats} beats, and has fewer")
             one = self._pop(staged)
+            taken.append(one)
             if one.values.shape[1] > left:
                 raise Stuck(f"A transfer of {name} must belong to one run")
             found.append(one.values)
@@ -250,6 +261,8 @@ class Golden:
             left -= one.values.shape[1]
             if staged.carrier and one.last != (left == 0):
                 raise Stuck(f"The last transfer of {name} of a run must be marked, and no other")
+        if not self._turns.ends(f"{staged.unit}.{staged.stream}", self._units[staged.unit].registers):
+            self._unpop(staged, taken)
         most = max(map(len, found))
         wide = [np.broadcast_to(one, (most, *one.shape[1:])) for one in found]
         return (found[0] if len(found) == 1 else np.concatenate(wide, axis=1)), sources

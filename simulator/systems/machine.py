@@ -54,6 +54,7 @@ class Trace:
     """What happened: the instructions of every unit in their order, requests of the movers, and when it was over.
 
     ``stuck`` says that nothing moved for as long as the host is patient, ``owed`` which movers wait for memory then.
+    ``positions`` are those of the passes.
     """
 
     spans: dict[str, list[Span]] = field(default_factory=lambda: {unit: [] for unit in UNITS})
@@ -61,6 +62,11 @@ class Trace:
     cycles: int = -1
     stuck: bool = False
     owed: tuple[str, ...] = ()
+    positions: Sequence[int] = ()
+
+    def value(self, span: Span) -> int:
+        """What an instruction wrote."""
+        return span.text.value + self.positions[span.place] * (span.text.kind == "setp")
 
 
 def stored_beat(hardware: Hardware, place: int) -> int:
@@ -128,7 +134,7 @@ class Machine:
     """A system that runs the passes of a program. Raises ``RuntimeError`` for one that does not end.
 
     Where the host has ``patience``, such a program ends as in hardware, as long as units that run do not wait for
-    longer than that.
+    longer than that. ``position`` is that of the first pass, and each one goes on by its number in ``steps``, or by 1.
     """
 
     def __init__(
@@ -140,12 +146,14 @@ class Machine:
         cycles: Cycles,
         *,
         position: int = 0,
+        steps: Sequence[int] = (),
         token: Token = lambda address: 0,
         patience: int = 0,
     ) -> None:
         self.hardware, self.cycles, self.token_at = hardware, cycles, token
         self.position, self.token = position, 0
         self.programs, self.pages = list(programs), list(pages)
+        self.steps = [*steps, *[1] * (len(self.programs) - len(steps))]
         always: dma.Pattern = lambda _: True  # noqa: E731
         ends = dma.Ends((), (), always, self._takes)
         self.fetch = dma.Reader(hardware.fetch, ends, memories[0])
@@ -155,7 +163,7 @@ class Machine:
         self.units = {unit: _Executor() for unit in UNITS}
         self.tokens: Counter[tuple[str, str]] = Counter()
         self.offers: dict[str, tuple[int, Transfer, list[int]]] = {}
-        self.trace = Trace()
+        self.trace = Trace(positions=[position + sum(self.steps[:n]) for n in range(len(self.programs))])
         self.next, self.number, self.dispatched = 0, 0, ""
         self.over = -1
         self.seen = {"fetch": 0, "load": 0, "store": 0}
@@ -290,7 +298,7 @@ class Machine:
         return Instruction("set", one.unit, one.wait, one.signal, one.register, value)
 
     def _end(self, cycle: int) -> None:
-        self.position += 1
+        self.position += self.steps[self.next]
         self.next += 1
         if self.next < len(self.programs):
             self._ask(cycle + control.NEXT_PASS)

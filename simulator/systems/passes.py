@@ -32,7 +32,7 @@ from blueprint.systems.instructions import (
 )
 from blueprint.systems.memory_port import MemoryPort
 from blueprint.systems.runs import Runs
-from blueprint.systems.starved import Starved
+from blueprint.systems.starved import Starved, Turns
 from blueprint.workloads.tasks import Rowwise
 from simulator.engine import dispatch, movers
 from simulator.engine.dispatch import Book, Code, Jobs, Side, Steps
@@ -111,7 +111,7 @@ class _Reading:
 
     def __init__(self, hardware: Hardware, runs: Runs) -> None:
         self.hardware, self.cycles = hardware, runs
-        self._starved = Starved(hardware)
+        self._starved, self._turns = Starved(hardware), Turns(hardware)
         self._registers: dict[str, dict[int, Written]] = {unit: {} for unit in UNITS}
         self._known: dict[tuple[object, ...], int] = {}
         self._brought: dict[str, list[int]] = defaultdict(list)
@@ -156,9 +156,10 @@ class _Reading:
             self.units.append((unit, dict(mine)))
         self.runs.append(self._known[key])
         needed = []
-        for stream in self._starved.streams(unit, at(mine, 0)):
+        registers = at(mine, 0)
+        for stream in self._starved.streams(unit, registers):
             needed.append((stream, self._used[stream]))
-            self._used[stream] += 1
+            self._used[stream] += self._turns.ends(stream, registers)
         self.needed.append(needed)
         return len(self.runs) - 1
 

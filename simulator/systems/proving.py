@@ -11,8 +11,8 @@ import numpy as np
 from blueprint.systems import control
 from blueprint.systems.control import Hardware
 from blueprint.systems.memory_port import MemoryPort
-from compiler.compile import DECODE, PROMPT
 from compiler.image import Image
+from compiler.prompts import DECODE, PROMPT
 from simulator.systems import rtl
 from simulator.systems.decoding import Decoded
 from simulator.systems.machine import Trace
@@ -114,13 +114,16 @@ def _registers(hardware: Hardware, image: Image, decoded: Decoded) -> dict[str, 
     """What the host writes before the start."""
     number = int(hardware.design_hash, 16)
     lengths = {name: len(program) for name, program in image.programs.items()}
+    before = [turn for turn in decoded.turns if turn.program != DECODE]
+    prompt = before[0].program if before else PROMPT
+    steps = [turn.step for turn in before[:2]] or [1]
     return {
-        "prompt_page": image.pages[PROMPT],
-        "prompt_length": lengths[PROMPT],
+        "prompt_page": image.pages[prompt],
+        "prompt_length": lengths[prompt],
         "decode_page": image.pages[DECODE],
         "decode_length": lengths[DECODE],
         "position": 0,
-        "prompt_passes": decoded.passes.count(PROMPT),
+        "prompt_passes": control.prompt_passes(hardware.block, len(before), steps[0], steps[-1]),
         "decode_passes": decoded.passes.count(DECODE),
         "image_lo": number & 0xFFFFFFFF,
         "image_hi": number >> 32,

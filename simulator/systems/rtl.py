@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from blueprint import axi
-from blueprint.systems.control import Hardware, registers
+from blueprint.systems.control import Hardware
 from blueprint.systems.instructions import UNITS
 from blueprint.systems.memory_port import NEVER, MemoryPort
 from toolchain import cxxrtl, files, process, verilator
@@ -117,7 +117,7 @@ def run(
 
     Raises :class:`toolchain.process.ToolError` where a rule of AXI is broken or the run takes longer.
     """
-    described = registers(hardware.design_hash)
+    described = hardware.registers
     with files.scratch("ternforge-system-") as folder:
         (folder / "in").write_bytes(_packed(hardware, image, jobs))
         process.run(
@@ -151,7 +151,7 @@ def _found(rows: Sequence[tuple[int, str, int, int]], names: Mapping[int, str]) 
 
 
 def _packed(hardware: Hardware, image: bytes, jobs: Sequence[Job]) -> bytes:
-    described = registers(hardware.design_hash)
+    described = hardware.registers
     places = {register.name: register.address for register in described}
     parts = [_numbers([len(image)]), image, _numbers([len(described), len(jobs)])]
     for job in jobs:

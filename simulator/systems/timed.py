@@ -69,11 +69,14 @@ class Timed(Machine):
         cycles: Cycles,
         *,
         position: int = 0,
+        steps: Sequence[int] = (),
         token: Token = lambda address: 0,
         known: Known | None = None,
         starved: Starved | None = None,
     ) -> None:
-        super().__init__(hardware, programs, pages, memories, cycles, position=position, token=token)
+        super().__init__(
+            hardware, programs, pages, memories, cycles, position=position, steps=steps, token=token
+        )
         known = known or Known()
         self.known = known.stores
         if not known.loads:

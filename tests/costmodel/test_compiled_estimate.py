@@ -20,7 +20,8 @@ from blueprint.systems.memory_port import BEHAVIORS, MemoryPort, of_memory
 from blueprint.systems.reader import read_system
 from blueprint.systems.runs import Runs
 from compiler import calibration
-from compiler.compile import DECODE, PROMPT, Plan, compile_model, compile_shapes
+from compiler.compile import Plan, compile_model, compile_shapes
+from compiler.prompts import DECODE, PROMPT
 from costmodel.systems import compiled, schedule
 from costmodel.systems import estimate as costs
 from costmodel.technology import technology

@@ -19,7 +19,8 @@ from blueprint.systems.instructions import UNITS, Instruction
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.reference import Reference
 from compiler import calibration, image
-from compiler.compile import DECODE, PROMPT, Compiled, compile_model
+from compiler.compile import Compiled, compile_model
+from compiler.prompts import DECODE, PROMPT
 from compiler.units import Product, Units
 from simulator.systems.golden import Golden, Memory, Stuck
 from simulator.systems.weights import Weights

@@ -10,8 +10,9 @@ from blueprint.systems.instructions import UNITS
 from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
 from blueprint.workloads.tasks import Attention
 from compiler import calibration, image
-from compiler.compile import DECODE, PROMPT, Compiled, compile_model
+from compiler.compile import Compiled, compile_model
 from compiler.image import Image
+from compiler.prompts import DECODE, PROMPT
 from simulator.systems import chrome, decoding
 from simulator.systems.machine import Machine
 from simulator.systems.timed import Known, Timed

@@ -23,7 +23,8 @@ from blueprint.workloads.model import Model
 from checkpoints.reference import Reference
 from checkpoints.ternary import Floats
 from compiler import image
-from compiler.compile import DECODE, Compiled, compile_model, has_steps
+from compiler.compile import Compiled, compile_model, has_steps
+from compiler.prompts import DECODE
 from costmodel.systems import compiled as planning
 from costmodel.systems import estimate as costs
 from simulator.systems import decoding, proving

@@ -12,7 +12,7 @@ from blueprint.systems import staging
 from blueprint.systems.control import Inlets
 from generator.systems.staging import Inlet
 from tests.generator.cells.flat import play
-from tests.systems.small import vector
+from tests.systems.small import product, vector
 
 PORT = 64
 #: Cycles of a bench.
@@ -121,6 +121,25 @@ def test_a_field_is_given_again_for_all_rows_and_ends_with_the_last(
     found, ends = moved(Inlet("inlet", shape), loads, 2 * rows * length // lanes, turns)
     assert found == words([*first * rows, *second * rows], shape)
     assert ends == [rows * length // lanes, 2 * rows * length // lanes]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 5])
+@pytest.mark.parametrize("name", ["tables", "keys", "array"])
+def test_weights_are_given_to_several_runs_each_of_which_ends(name: str, turns: int) -> None:
+    """Two tiles; the second one is loaded while the first one is given, so all of it is there at once behind it."""
+    units = {"matrix": product(name)}
+    (staged,) = (one for one in staging.inputs(units, PORT, block=4) if one.replays)
+    shape = Inlets(staged, PORT)
+    assert shape.turns and staged.stream == "wgt"
+    beat, runs, count = shape.beat_bytes, max(1, turns), 8
+    random = np.random.default_rng(3)
+    tiles = [random.integers(0, 256, (count, beat), np.uint8) for _ in range(2)]
+    loads = [(beats(tile.view(np.int8).reshape(-1).tolist(), 1), False) for tile in tiles]
+    found, ends = moved(Inlet("inlet", shape), loads, 2 * runs * count, turns)
+    mask = (1 << shape.bits) - 1
+    given = [[int.from_bytes(row.tobytes(), "little") & mask for row in tile] for tile in tiles]
+    assert found == given[0] * runs + given[1] * runs
+    assert ends == [count * (run + 1) for run in range(2 * runs)]
 
 
 class _Endless(Inlet):

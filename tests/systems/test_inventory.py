@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,8 +26,8 @@ from tests.systems.test_top import small, whole
 
 def blocks(hardware: Hardware) -> list[tuple[Any, dict[str, Any]]]:
     found: list[tuple[Any, dict[str, Any]]] = [
-        (Control(hardware), inventory.control()),
-        (Sequencer(hardware), inventory.sequencer()),
+        (Control(hardware), inventory.control(hardware)),
+        (Sequencer(hardware), inventory.sequencer(hardware)),
         (Loads("load", hardware.load, 3), inventory.transfers(hardware.load)),
         (Transfers("store", hardware.store, 3), inventory.transfers(hardware.store)),
         (Drain("drain", hardware.store, 1), inventory.drain(hardware.store)),
@@ -38,8 +39,9 @@ def blocks(hardware: Hardware) -> list[tuple[Any, dict[str, Any]]]:
     return found
 
 
-def test_registers_are_those_that_are_counted_by_name() -> None:
-    for block, counted in blocks(whole()):
+@pytest.mark.parametrize("tokens", [1, 5])
+def test_registers_are_those_that_are_counted_by_name(tokens: int) -> None:
+    for block, counted in blocks(replace(whole(), block=tokens)):
         # Ports that show a register stand for it in what is built.
         ports = {pin.split("_", 1)[-1] for pin in block.pins} | set(block.pins)
         built = {name: bits for name, bits in built_registers(block).items() if name not in ports}
@@ -49,8 +51,9 @@ def test_registers_are_those_that_are_counted_by_name() -> None:
     assert sum(built_registers(Tokens("tokens")).values()) == sum(inventory.tokens().values())
 
 
-def test_registers_of_staging_are_those_that_are_counted() -> None:
-    hardware = whole()
+@pytest.mark.parametrize("tokens", [1, 5])
+def test_registers_of_staging_are_those_that_are_counted(tokens: int) -> None:
+    hardware = replace(whole(), block=tokens)
     for one in hardware.inputs:
         shape = Inlets(one, hardware.width)
         assert sum(built_registers(Inlet("inlet", shape)).values()) == sum(inventory.inlet(shape).values()), (

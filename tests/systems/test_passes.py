@@ -18,7 +18,8 @@ from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
 from blueprint.systems.reader import read_system
 from blueprint.systems.runs import Runs
 from blueprint.workloads import model as models
-from compiler.compile import DECODE, PROMPT, Plan, compile_shapes
+from compiler.compile import Plan, compile_shapes
+from compiler.prompts import DECODE, PROMPT
 from costmodel.systems.compiled import plan_of
 from simulator.engine import movers
 from simulator.systems import decoding, dma, sums

@@ -15,6 +15,7 @@ from benchmarks import random_systems
 from blueprint.systems.memory_port import BEHAVIORS
 from blueprint.workloads.tasks import Gemm
 from compiler import image
+from compiler.prompts import BLOCK
 from simulator.systems import decoding, proving
 from tests.volume import ALL
 
@@ -37,19 +38,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_a_random_system_is_its_simulator(folder: Path) -> None:
-    """An array, a cache of 4 bits and an embedding of 8 behind a port of 64, under the memory that was drawn."""
-    one = case(SAMPLE)
+    """An array, a cache of 4 bits, an embedding of 8 and blocks of 2 behind a port of 64, under the memory drawn."""
+    one = random_systems.in_blocks(case(SAMPLE), 2)
     assert random_systems.turn(SAMPLE) == ("systolic", 4, 8, 64)
     bench, picture, port = (
         random_systems.build(one.hardware, folder),
         image.of_compiled(one.found),
         one.ports["drawn"],
     )
-    decoded = decoding.decode(one.hardware, picture, one.prompt, one.count, port)
-    proof = proving.prove(one.hardware, bench, picture, one.prompt, decoded, port)
-    assert proof.findings == [] and len(proof.tokens) == one.count
+    prompts = [one.prompt[:1], [*one.prompt, *one.prompt][:2], [*one.prompt, 1, 2, 3][:3]]
+    for prompt in prompts:
+        decoded = decoding.decode(one.hardware, picture, prompt, 1, port)
+        proof = proving.prove(one.hardware, bench, picture, prompt, decoded, port)
+        assert proof.findings == [] and len(proof.tokens) == 1
+    assert BLOCK in decoded.passes
     slower = dataclasses.replace(port, latency=port.latency + 1)
-    told = proving.prove(one.hardware, bench, picture, one.prompt, decoded, slower).findings
+    told = proving.prove(one.hardware, bench, picture, prompt, decoded, slower).findings
     assert any("must take cycles" in finding for finding in told)
 
 

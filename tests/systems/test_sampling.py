@@ -19,8 +19,9 @@ from blueprint.systems.instructions import WORD_BYTES
 from blueprint.systems.memory_port import BEHAVIORS
 from checkpoints.reference import Reference
 from compiler import calibration, drawing, image
-from compiler.compile import DECODE, PROMPT, compile_model
+from compiler.compile import compile_model
 from compiler.image import Image
+from compiler.prompts import DECODE, PROMPT
 from simulator.systems import decoding, proving
 from tests.systems import small
 from tests.volume import some

@@ -13,9 +13,10 @@ from blueprint.systems.description import Buffers
 from checkpoints.checkpoint import Checkpoint, of_arrays
 from checkpoints.decoder import Decoder
 from checkpoints.reference import Reference
-from compiler.compile import DECODE, Plan, compile_shapes
+from compiler.compile import Plan, compile_shapes
 from compiler.contents import Contents
 from compiler.plan import Machine, Table
+from compiler.prompts import DECODE
 from tests.systems import small
 from tests.systems.test_compiler import TOKENS, compiled, scores
 
