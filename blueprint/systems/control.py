@@ -286,9 +286,10 @@ class Inlets(_Shape):
         return int(self.staged.carrier)
 
     @property
-    def word_bits(self) -> int:
-        """Bits of a word of the FIFO: beats of the field, whether a run ends, and how many beats there are."""
-        return self.parts * self.bits + self.marks + clog2(self.parts)
+    def word(self) -> Record:
+        """A word of the FIFO: beats of the field, whether a run ends with them, and how many follow the first."""
+        beats = bits("beats", self.bits, self.parts)
+        return Record((beats, bits("ends", self.marks), bits("more", clog2(self.parts))))
 
     @property
     def narrow_bits(self) -> int:

@@ -45,7 +45,7 @@ class VectorUnit(Accelerator):
         sums = self._reductions(m, control, weighed, squares)
         factor = self.use(
             m, Factor(spec), "factor", prefix="", length=control.run.length, do_norm=control.do_norm,
-            do_quantize=control.do_quantize, sum=sums.sum if spec.adder_stages else sums.sum[:_POSITIVE],
+            do_quantize=control.do_quantize, sum=sums.sum if spec.adder_stages else sums.sum[0][:_POSITIVE],
             largest=sums.largest, begin=control.factor_start, step=control.factor_step, end=control.factor_end,
             slot=control.factor_slot, read_slot=control.read_slot, joined=control.factor_joined,
         )  # fmt: skip
@@ -161,7 +161,7 @@ class VectorUnit(Accelerator):
             joined = self.spec.adder_stages
             dot = self._beside(m, "dot", moves, factor.dot if joined else sums.dot)
             index = self._beside(
-                m, "index", moves, self._largest(m, control, factor.total if joined else sums.sum)
+                m, "index", moves, self._largest(m, control, factor.total if joined else sums.sum[0])
             )
             row += [dot, index, Const(0, INDEX_WIDTH - spec.index_bits)]
         values, integers = [], []
