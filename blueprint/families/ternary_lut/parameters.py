@@ -358,7 +358,7 @@ class TernaryLutParameters(Spec):
     @property
     def size_widths(self) -> dict[str, Number]:
         """Widths of the size counters of a run."""
-        return {"tokens": bit_length(self.m_max), "k": bit_length(self.k_max), "n": bit_length(self.n_max)}
+        return product.size_widths(self.m_max, self.k_max, self.n_max)
 
     @cached_property
     def tile_count_width(self) -> Number:
