@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import typing
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.errors import ParamError
+from blueprint.files.nearest import suggestion
 from blueprint.numbers import VECTOR_BITS, Number
 from blueprint.workloads.tasks import Attention, Gemm, Rowwise
 
@@ -141,8 +141,7 @@ class Parameters(ABC):
         for name in values:
             cls.check_name(name)
             if name not in limits:
-                near = difflib.get_close_matches(str(name), limits, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = suggestion(str(name), limits)
                 raise refuse(str(name), f"Parameter must be one of {', '.join(limits)}, not {name!r}{hint}")
         for field in dataclasses.fields(cls):
             if field.default is dataclasses.MISSING and field.name not in values:
@@ -293,8 +292,7 @@ def _check(name: str, value: Any, limit: Parameter) -> None:
     if isinstance(value, bool) != (limit.kind is bool) or not isinstance(value, limit.kind):
         raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value!r}", TypeError)
     if limit.choices and value not in limit.choices:
-        near = difflib.get_close_matches(str(value), limit.choices, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = suggestion(str(value), limit.choices)
         raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value!r}{hint}")
     low, high, value = limit.minimum, limit.maximum, cast(Any, value)
     if (low is not None and value < low) or (high is not None and value > high):

@@ -54,6 +54,16 @@ def product(
     )
 
 
+def size_widths(tokens: Number, k: Number, n: Number) -> dict[str, Number]:
+    """Widths of the size counters of a run, for sizes of at most these."""
+    return {"tokens": bit_length(tokens), "k": bit_length(k), "n": bit_length(n)}
+
+
+def pad(array: Any, rows: int, columns: int) -> Any:
+    """Extend a matrix with zeros to so many rows and columns."""
+    return np.pad(array, ((0, rows - array.shape[0]), (0, columns - array.shape[1])))
+
+
 def product_sizes(sizes: Mapping[str, tuple[Number, Number]]) -> tuple[Size, ...]:
     """Sizes of a matrix product by name; each with its maximum and 1 if a run counts it, else 0."""
     return tuple(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from blueprint import families as folders
 from blueprint import outside
 from blueprint.errors import ParamError
 from blueprint.family import FACETS, lacking
+from blueprint.files.nearest import suggestion
 from blueprint.spec import Spec
 
 
@@ -28,8 +28,7 @@ def get(name: str) -> type[Spec]:
     """The ``Spec`` class of a family; raises ``ParamError`` with the nearest name for an unknown one."""
     known = families()
     if name not in known:
-        near = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = suggestion(str(name), known)
         raise ParamError(f"Family must be one of {', '.join(known)}, not {name!r}{hint}")
     return known[name]
 

@@ -16,7 +16,7 @@ import numpy as np
 from blueprint.family import PROTOCOLS, Arrays, Facets
 from blueprint.parameters import Parameters, Rule, refuse
 from blueprint.port import Register, Stream
-from blueprint.shell import Size, SizeRule, refusal
+from blueprint.shell import RegisterFile, Size, SizeRule, refusal
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
 from blueprint.workloads.tasks import Attention, Task
@@ -126,23 +126,27 @@ class Spec(Parameters):
 
     # Registers -----------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def _register_file(self) -> RegisterFile:
+        return self.register_file()
+
     def registers(self) -> tuple[Register, ...]:
         """The AXI4-Lite register map."""
-        return self.register_file().registers(self.design_hash)
+        return self._register_file.registers(self.design_hash)
 
     @property
     def sizes(self) -> tuple[Size, ...]:
         """The size registers of one design, in the order of their addresses."""
-        return self.register_file().present
+        return self._register_file.present
 
     @property
     def size_rules(self) -> tuple[SizeRule, ...]:
         """The rules between sizes that one design checks."""
-        return self.register_file().present_rules
+        return self._register_file.present_rules
 
     def refuses(self, values: Mapping[str, int]) -> str | None:
         """Reason why the hardware refuses to start with these size registers, else ``None``."""
-        return self.register_file().refusal(values)
+        return self._register_file.refusal(values)
 
     # Tasks ---------------------------------------------------------------------------------------------------------
 

@@ -103,7 +103,7 @@ class Moved:
 
 
 class _Book:
-    """Which instruction touched each byte of memory last: pieces of memory, in order, that have the same one."""
+    """The last instruction that touched each byte of memory: pieces of memory, in order, that have the same one."""
 
     def __init__(self) -> None:
         self._begins, self._numbers = [0], [-1]
@@ -166,7 +166,7 @@ class Builder:
         return (*(draft.settled() for draft in self._drafts), Instruction("end"))
 
     def notes(self) -> tuple[tuple[Purpose, int], ...]:
-        """What every instruction is for, and the bytes that it moves at position 0."""
+        """Purpose of every instruction, and the bytes that it moves at position 0."""
         return (*((draft.purpose, draft.bytes) for draft in self._drafts), (_END, 0))
 
     def put(self, unit: str, register: int, value: int, *, position: bool = False) -> None:
@@ -263,7 +263,7 @@ class Builder:
         return staged.depth - sum(one.words for one in self._full[name] if one.gone is None)
 
     def _room(self, staged: Staged, words: int, filled: int) -> list[Done]:
-        """What must be done before so many words have room in a FIFO; notes that they are there."""
+        """Instructions that must end before so many words have room in a FIFO; notes that they are there."""
         unit = staged.unit if staged.direction == "in" else "store"
         held, left = self._full[staged.name], staged.depth - words
         if left < 0:

@@ -36,7 +36,7 @@ class Program:
 
     @property
     def region(self) -> str:
-        """Where it lies."""
+        """Region of memory in which it lies."""
         return f"program {self.name}"
 
 

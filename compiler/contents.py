@@ -25,7 +25,7 @@ class Contents:
     steps: tuple[Steps, ...]
 
     def scale(self, layer: int, role: str) -> float:
-        """What the codes of a matrix are multiplied by. Raises ``ParamError`` where it has several scales."""
+        """Scale of the codes of a matrix. Raises ``ParamError`` where it has several scales."""
         return float(self._matrix(layer, role).multiplier.reshape(-1)[0])
 
     def codes(self, layer: int, roles: Sequence[str]) -> NDArray[np.int8]:

@@ -84,7 +84,7 @@ def write(
 
 
 def described(compiled: Compiled, image: Image, calibrated: str) -> dict[str, Any]:
-    """What ``image.json`` says."""
+    """Contents of ``image.json``."""
     model = compiled.model
     return {
         "schema": SCHEMA,
@@ -173,7 +173,7 @@ def read(folder: Path, hardware: Hardware) -> Image:
 
 
 def _note(path: Path, name: str, note: Any) -> tuple[Purpose, int]:
-    """What an instruction is for and its bytes, as :func:`described` writes them."""
+    """Purpose of an instruction and its bytes, as :func:`described` writes them."""
     try:
         *purpose, size = note
         return Purpose(*purpose), int(size)

@@ -54,7 +54,7 @@ class Layout:
         return self.regions[name]
 
     def image(self) -> Octets:
-        """What stands in memory from `base` on."""
+        """Bytes of memory from `base` on."""
         base = self.base
         found = np.zeros(self.end - base, np.uint8)
         for name, data in self.contents.items():

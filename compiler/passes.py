@@ -34,7 +34,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Rowed:
-    """What a run of the vector unit reads: rows, a scale for each or one for all, second operand, gain."""
+    """Inputs of a run of the vector unit: rows, a scale for each or one for all, second operand, gain."""
 
     x: Moved
     weight: int | Moved
@@ -160,7 +160,7 @@ class Pass:
         self._scores()
 
     def _quantized(self, layer: int, step: str, role: str, source: str, length: int, product: str) -> None:
-        """What attention gave, normed where there is a sub-norm, and quantized."""
+        """Quantize the results of attention, normed where there is a sub-norm."""
         norm = self.model.sub_norms
         gain = self._gain(layer, role) if norm else 0
         container = self.machine.attends.result.container
@@ -214,7 +214,7 @@ class Pass:
         return self.machine.attends.floats and bool(self.machine.rows.out.rounds)
 
     def _cached(self, layer: int, role: str) -> Moved:
-        """Where elements of all heads go."""
+        """Region of memory to which elements of all heads go."""
         if role == "q":
             return replace(self._vector("queries", self.shapes.query), narrow=self._rounds)
         region = self.layout[f"{'keys' if role == 'k' else 'values'} {layer}"]

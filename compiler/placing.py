@@ -64,7 +64,7 @@ class _Tensor:
 
     @property
     def region(self) -> str:
-        """Where it lies."""
+        """Region of memory in which it lies."""
         return self.role if self.layer is None else f"{self.role} {self.layer}"
 
 

@@ -83,7 +83,7 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Table:
-    """How the rows of the embedding and of the head stand in memory: bytes of a container, and whether it is narrow.
+    """Storage of the rows of the embedding and of the head in memory: bytes of a container, and whether it is narrow.
 
     ``integers`` have a scale for each row, by which a run dequantizes them.
     """

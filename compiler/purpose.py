@@ -17,7 +17,7 @@ def layer_mark(layer: int) -> str:
 
 @dataclass(frozen=True)
 class Purpose:
-    """Where in a model an instruction belongs (``mark``), its step, and which part of the step.
+    """Place of an instruction in a model (``mark``), its step, and which part of the step.
 
     ``weights`` says that it brings the weights of the step.
     """
@@ -33,7 +33,7 @@ class Purpose:
 
     @property
     def kind(self) -> str:
-        """What its bytes are: ``weights``, ``attention``, ``scores`` or ``vectors``."""
+        """Kind of its bytes: ``weights``, ``attention``, ``scores`` or ``vectors``."""
         if self.weights:
             return "weights"
         return self.step if self.step in (ATTENTION, SCORES) else "vectors"

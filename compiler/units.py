@@ -104,7 +104,7 @@ class Product:
             raise ParamError(f"The matrix unit must {what}, and this design does not")
 
     def in_order(self, k: int, n: int) -> bool:
-        """Whether a run of so many outputs takes one token's vector once and gives its results in order.
+        """True if a run of so many outputs takes one token's vector once and gives its results in order.
 
         Units that keep weights take it again for every group of columns. Raises ``ParamError`` for a size that the
         unit does not run.

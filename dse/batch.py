@@ -178,7 +178,7 @@ def _planes(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
 
 
 def reunite(parts: Sequence[tuple[Mapping[str, Any], Batch]]) -> tuple[str, bytes]:
-    """What :func:`encode` gives for a batch, out of the headers and contents of its parts that were encoded.
+    """Encode a batch as :func:`encode` does, from the headers and contents of its encoded parts.
 
     What a part lists are the reasons of its points, kept or not, so together they are those of the batch.
     """

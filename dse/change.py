@@ -138,7 +138,7 @@ def _change(study: Study, row: Mapping[str, Any], index: int) -> Change:
 
 
 def explain(study: Study, point: str, where: tuple[Constraint, ...]) -> dict[str, Any]:
-    """What a design breaks, and what would have to change, as plain values.
+    """Describe which constraints a design breaks and what would have to change, as plain values.
 
     ``change`` leads to the nearest design that keeps everything; where there is none, ``nearest`` is the design whose
     relative excesses add up to least.

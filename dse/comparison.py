@@ -81,7 +81,7 @@ def _goals(study: Study) -> str:
 
 
 def facts(study: Study) -> dict[str, str]:
-    """What the numbers of a study depend on, by the names of :data:`FACTS_OF`."""
+    """Facts on which the numbers of a study depend, by the names of :data:`FACTS_OF`."""
     space, made = study.space, study.facts["provenance"]
     asked, prompt = space.subject, space.subject.prompt_tokens
     return {

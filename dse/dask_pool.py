@@ -41,7 +41,7 @@ class Refused(Exception):
 
 @cache
 def identity() -> dict[str, str]:
-    """What the numbers of this process depend on beyond the problem: version, code, NumPy."""
+    """Facts on which the numbers of this process depend beyond the problem: version, code, NumPy."""
     code = hashlib.sha256()
     for name in _CODE:
         root = Path(str(importlib.import_module(name).__file__)).parent
@@ -146,7 +146,7 @@ class DaskWorkers:
                 raise StudyError(_differs(worker, found))
 
     def _told(self, failure: BaseException) -> BaseException:
-        """What a failure of the cluster is in one sentence; other failures as they are."""
+        """Put a failure of the cluster into one sentence; return other failures as they are."""
         from distributed import KilledWorker
         from distributed.comm import CommClosedError
 

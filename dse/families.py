@@ -82,7 +82,7 @@ class Families:
         return metrics_of(self.part)
 
     def metrics(self, clocked: bool) -> dict[str, Metric]:
-        """Those that there are."""
+        """Metrics by name."""
         absent = set() if self.asked().has_prompt else {"time_to_first_token_s"}
         absent |= set() if clocked else {"clock_margin"}
         return {name: metric for name, metric in self.known_metrics.items() if metric.base not in absent}

@@ -106,7 +106,7 @@ def _style(shown: Picture, family: str) -> tuple[str, str]:
 
 
 def _marker(shown: Picture, family: str, mine: Any) -> dict[str, Any]:
-    from dse.plot import _unit
+    from dse.plot import on_unit
 
     color, symbol = _style(shown, family)
     marker: dict[str, Any] = {"size": 9, "color": color, "symbol": symbol}
@@ -118,7 +118,7 @@ def _marker(shown: Picture, family: str, mine: Any) -> dict[str, Any]:
         marker.update(color=values[mine], colorscale="Viridis", cmin=values.min(), cmax=values.max())
         marker["colorbar"] = {"title": title}
     if len(shown.scales) > 3:
-        marker.update(size=6 + 14 * _unit(shown.front[:, 3], shown.scales[3])[mine])
+        marker.update(size=6 + 14 * on_unit(shown.front[:, 3], shown.scales[3])[mine])
     return marker
 
 

@@ -154,7 +154,7 @@ def _front(axes: Any, shown: Picture) -> Any:
     front, scales = shown.front, shown.scales
     sizes: Any = np.full(len(front), 26.0)
     if len(scales) > 3:
-        sizes = 14 + 90 * _unit(front[:, 3], scales[3])
+        sizes = 14 + 90 * on_unit(front[:, 3], scales[3])
     points = None
     for family, (color, marker) in family_styles(shown).items():
         mine = shown.of_family(family)[0]
@@ -265,7 +265,7 @@ def _inside(points: Any, area: Any) -> int:
     return int((across & (points[:, 1] >= area.y0) & (points[:, 1] <= area.y1)).sum())
 
 
-def _unit(values: Any, scale: Scale) -> Any:
+def on_unit(values: Any, scale: Scale) -> Any:
     """Values from 0 to 1, along the logarithm where the scale is one."""
     values = np.log(values) if scale.logarithmic else values
     span = values.max() - values.min()

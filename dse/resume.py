@@ -68,7 +68,7 @@ def _check(kept: Store, before: dict[str, Any], now: dict[str, Any]) -> None:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any], skip: Sequence[str] = ()) -> list[str]:
-    """What differs between the facts of two studies, in words; ``skip`` are parts of the space that may."""
+    """Describe the differences between the facts of two studies; ``skip`` are parts of the space that may."""
     changed = [
         *_differences(before["content"], now["content"], skip=skip),
         *_differences(before["provenance"], now["provenance"]),

@@ -36,7 +36,7 @@ Columns = dict[str, Any]
 
 @dataclass(frozen=True)
 class Search:
-    """How a space is searched: a method of :mod:`dse.searches.methods`, the most evaluations, and a seed.
+    """Search of a space: a method of :mod:`dse.searches.methods`, the most evaluations, and a seed.
 
     ``options`` are the method's hyperparameters; those that are missing have their defaults.
     """

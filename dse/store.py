@@ -193,7 +193,7 @@ class Store:
             self._connection.executemany("UPDATE facts SET value = ?2 WHERE key = ?1", _rows(facts))
 
     def promotions(self) -> list[Promotion]:
-        """What levels above the analytical model said of designs. Raises ``StudyError`` where it is damaged."""
+        """Results of levels above the analytical model. Raises ``StudyError`` where it is damaged."""
         with _guard(self.path, "a promotion"):
             query = "SELECT 1 FROM sqlite_master WHERE name = 'promotions'"
             if self._connection.execute(query).fetchone() is None:

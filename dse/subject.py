@@ -35,7 +35,7 @@ class Subject(Protocol):
 
     @property
     def kind(self) -> str:
-        """What its designs are, in words."""
+        """Name of its designs, in words."""
 
     @property
     def work(self) -> str:
@@ -59,7 +59,7 @@ class Subject(Protocol):
 
     @property
     def one(self) -> str:
-        """What energy and throughput count: tokens, or rows."""
+        """Unit of energy and throughput: tokens, or rows."""
 
     @property
     def dram(self) -> Dram | None:
@@ -75,11 +75,11 @@ class Subject(Protocol):
 
     @property
     def assumptions(self) -> str:
-        """What the numbers count and what not, for readers of a report."""
+        """Statement of what the numbers include and exclude, for readers of a report."""
 
     @property
     def accuracy(self) -> str:
-        """How near the numbers are, in a sentence."""
+        """Accuracy of the numbers, in a sentence."""
 
     @property
     def batch(self) -> int:
@@ -102,7 +102,7 @@ class Subject(Protocol):
         """The evaluator of each group. Raises ``ParamError`` for groups that cannot be compared."""
 
     def content(self) -> dict[str, Any]:
-        """What the numbers depend on, as plain values: a study is bound to it."""
+        """Facts on which the numbers depend, as plain values: a study is bound to them."""
 
     def whole(self, text: str, section: Section) -> str:
         """The text of a space file that was read from ``section``, with what it takes from other files in it.

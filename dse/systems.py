@@ -83,7 +83,7 @@ class Systems:
         return metrics_of_systems()
 
     def metrics(self, clocked: bool) -> dict[str, Metric]:
-        """Those that there are."""
+        """Metrics by name."""
         absent = {"time_to_first_token_s": self.prompt_tokens is None, "clock_margin": not clocked}
         return {name: metric for name, metric in self.known_metrics.items() if not absent.get(name)}
 
@@ -199,7 +199,7 @@ class SystemEvaluator:
     def limited_by(
         self, axes: Sequence[Axis], parameters: Mapping[str, Any], metric: str, clock_mhz: float | None
     ) -> str | None:
-        """What is largest, slowest or busiest in a system."""
+        """Describe the largest, slowest or busiest part of a system."""
         found = self.estimated(parameters, clock_mhz)
         if metric == "area_um2":
             return _largest("largest place", found.costs.areas, "um2")

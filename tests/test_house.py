@@ -346,6 +346,35 @@ def test_no_wire_is_found_by_a_text_and_no_port_by_getattr() -> None:
     assert len(hardware()) > 40 and found == {}
 
 
+#: Modules that cut a word into equal parts: arrays themselves, and words of a memory whose fields a load may choose.
+CUT = {"generator/cells/fifo.py", "generator/systems/staging.py", "generator/layout.py"}
+
+
+def cut(text: str) -> set[str]:
+    """Names and slices of a module that take fields of a word by their position."""
+    found = {"parts" for node in nodes(text) if isinstance(node, ast.alias) and node.name == "parts"}
+    return found | {
+        ast.unparse(node)
+        for node in nodes(text)
+        if isinstance(node, ast.Subscript)
+        and isinstance(node.slice, ast.Slice)
+        and re.search(r"axis_\w+\.tdata$", ast.unparse(node.value))
+    }
+
+
+def test_fields_of_words_and_beats_are_not_taken_by_position() -> None:
+    assert {
+        name: wrong for name, text in hardware().items() if (wrong := cut(text)) and name not in CUT
+    } == {}
+    assert {name for name in CUT if not cut(hardware()[name])} == set()
+
+
+def test_a_field_taken_by_position_is_noticed() -> None:
+    line = "from generator.arithmetic.integers import one_of, parts\nx = self.s_axis_x.tdata[: spec.bits]"
+    assert cut(line) == {"parts", "self.s_axis_x.tdata[:spec.bits]"}
+    assert cut("x = self.s_axis_x.beat.x[0]\ny = word[2:4]") == set()
+
+
 def test_numbers_of_a_design_are_not_cast() -> None:
     texts = hardware() | {path.as_posix(): path.read_text() for path in (ROOT / "blueprint").rglob("*.py")}
     assert len(texts) > 120

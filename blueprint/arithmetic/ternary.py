@@ -64,14 +64,18 @@ def entry_width(acts: Number, act_width: Number, half: Any) -> Number:
     return act_width + choose(half, clog2(acts), bit_length(acts))
 
 
+#: Most activations that share a table.
+MOST_ACTIVATIONS = 6
 #: Number of ways to choose ``taken`` of ``p`` activations: ``COMBINATIONS[p, taken]``.
-COMBINATIONS = np.array([[comb(p, taken) for taken in range(8)] for p in range(8)])
+COMBINATIONS = np.array(
+    [[comb(p, taken) for taken in range(MOST_ACTIVATIONS + 1)] for p in range(MOST_ACTIVATIONS + 1)]
+)
 
 
 def table_bits(acts: Number, act_width: Number, half: Any, limit: Number) -> Number:
     """Bits of all entries of a table of ``acts`` activations; each is as wide as its sum, at most ``limit`` bits."""
     total: Number = 0
-    for taken in range(1, 7):
+    for taken in range(1, MOST_ACTIVATIONS + 1):
         mirrored = COMBINATIONS[acts, taken] * 2 ** (taken - 1)
         width = smaller(entry_width(taken, act_width, True), limit)
         # In a full table each sum has its negative; only the negative of an all-plus sum may need one bit more.

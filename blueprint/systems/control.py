@@ -203,7 +203,7 @@ def registers(design_hash: str, block: int = 1) -> tuple[Register, ...]:
 
 
 def flight(dma: Dma) -> Record:
-    """What is remembered of a load under way: where its beats go, units of the last one (0: all), tokens it gives."""
+    """State kept for a load under way: where its beats go, units of the last one (0: all), tokens it gives."""
     fields = {"where": LAST_BIT, "last": 1, "narrow": 1, "rest": clog2(dma.beat_units), "signal": len(UNITS)}
     return Record(tuple(bits(name, width) for name, width in fields.items()))
 
@@ -222,7 +222,7 @@ class Masks(NamedTuple):
 
 @dataclass(frozen=True)
 class Hardware:
-    """What one top is made of: units by their name among :data:`UNITS`, and the three movers.
+    """Parts of one top: units by their name among :data:`UNITS`, and the three movers.
 
     ``embedding`` is the bits of an element of the embedding, ``block`` the most tokens of a prompt that one pass takes.
     """
@@ -253,12 +253,12 @@ class Hardware:
 
     @cached_property
     def inputs(self) -> tuple[Staged, ...]:
-        """What a load fills, by number; the place behind the last is the token's register."""
+        """Fields that a load fills, by number; the place behind the last is the token's register."""
         return staging.inputs(self.units, self.width, self.buffers, self.embedding, self.block)
 
     @cached_property
     def outputs(self) -> tuple[Staged, ...]:
-        """What a store drains, by number."""
+        """Fields that a store drains, by number."""
         return staging.outputs(self.units, self.width, self.buffers)
 
     def fields(self, unit: str, direction: str) -> tuple[Staged, ...]:
@@ -288,7 +288,7 @@ class Hardware:
 
 
 class _Shape:
-    """What staging of a field is made of, on a memory port of ``port_bits``."""
+    """Sizes of the staging of a field, on a memory port of ``port_bits``."""
 
     def __init__(self, staged: Staged, port_bits: int) -> None:
         self.staged, self.port_bits = staged, port_bits
@@ -328,9 +328,10 @@ class Inlets(_Shape):
         return int(self.staged.carrier)
 
     @property
-    def word_bits(self) -> int:
-        """Bits of a word of the FIFO: beats of the field, whether a run ends, and how many beats there are."""
-        return self.parts * self.bits + self.marks + clog2(self.parts)
+    def word(self) -> Record:
+        """A word of the FIFO: beats of the field, whether a run ends with them, and how many follow the first."""
+        beats = bits("beats", self.bits, self.parts)
+        return Record((beats, bits("ends", self.marks), bits("more", clog2(self.parts))))
 
     @property
     def narrow_bits(self) -> int:
@@ -368,7 +369,7 @@ class Inlets(_Shape):
         return bit_length(self.depth) if self.staged.repeats else 0
 
     def places(self, number: int) -> list[tuple[int, int]]:
-        """What is kept of the ``number``-th beat of the memory: lowest bit and bits, in the order of the field."""
+        """Pieces kept of the ``number``-th beat of the memory: lowest bit and bits, in the order of the field."""
         low = number * self.port_bits
         high = low + min(self.port_bits, 8 * self.beat_bytes)
         found = []

@@ -208,7 +208,7 @@ class Dma(Parameters):
 
     @property
     def burst(self) -> Record:
-        """What is remembered of a burst until its data come or go: where a row begins and ends in its words."""
+        """State kept for a burst until its data come or go: where a row begins and ends in its words."""
         return Record(
             (
                 bits("words", self.burst_width),

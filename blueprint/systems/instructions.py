@@ -300,7 +300,7 @@ class _Untimed:
         return True
 
     def _missing(self, number: int) -> Iterator[str]:
-        """What an instruction waits for, in words."""
+        """Describe what an instruction waits for."""
         one = self.program[number]
         for unit in one.wait:
             if not self.tokens[unit, one.unit]:
@@ -319,7 +319,7 @@ class _Untimed:
         return True
 
     def stuck(self) -> str | None:
-        """What waits for what for ever; ``None`` after the end."""
+        """Describe which units wait for each other for ever; ``None`` after the end."""
         if self.next == len(self.program):
             return None
         waits = [

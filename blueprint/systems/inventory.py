@@ -165,7 +165,7 @@ def _staging(hardware: Hardware) -> Iterator[Unit]:
     for staged in hardware.inputs:
         shape = Inlets(staged, width)
         yield _registers("staging", inlet(shape))
-        yield from (replay if shape.replays else fifo)(shape.depth, shape.word_bits, int(shape.in_memory))
+        yield from (replay if shape.replays else fifo)(shape.depth, shape.word.width, int(shape.in_memory))
         yield SELECT("staging", int(shape.parts > 1), entries=shape.parts, width=shape.bits)
         yield MUX("staging", int(shape.ratio > 1), entries=2, width=shape.bits)
         yield from _conversion(shape)
@@ -173,7 +173,7 @@ def _staging(hardware: Hardware) -> Iterator[Unit]:
         yield COMPARATOR("staging", int(shape.turns > 0), width=HOLD_BITS, activity=0.05)
         rounds = int(shape.turns > 0 and not shape.replays)
         yield HALF_ADDER("staging", rounds, width=max(1, shape.rows_bits), activity=0.05)
-        yield MUX("staging", rounds, entries=2, width=shape.word_bits, activity=0.1)
+        yield MUX("staging", rounds, entries=2, width=shape.word.width, activity=0.1)
     for staged in hardware.outputs:
         out = Outlets(staged, width)
         yield _registers("staging", outlet(out))

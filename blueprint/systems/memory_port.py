@@ -59,7 +59,7 @@ class Silence:
 
 @dataclass(frozen=True)
 class MemoryPort:
-    """How external memory behaves: cycles, and how many requests it holds."""
+    """Behavior of external memory: cycles, and how many requests it holds."""
 
     latency: int = 20
     spread: int = 0  # the most that ``extra`` is
@@ -126,7 +126,7 @@ class MemoryPort:
         return self.latency + (mixed(self.seed + number) % (self.spread + 1) if self.spread else 0)
 
     def response(self, address: int) -> int:
-        """What an access to a byte address is answered with."""
+        """Response to an access to a byte address."""
         if address >= self.size:
             return axi.DECERR
         return axi.SLVERR if self.poisoned[0] <= address < self.poisoned[1] else axi.OKAY
@@ -148,7 +148,7 @@ BEHAVIORS = dict(
 
 
 def of_memory(memory: Memory, clock_mhz: float) -> MemoryPort:
-    """What a system says of its memory, in cycles of its clock.
+    """Behavior of a system's memory, in cycles of its clock.
 
     A port that can move more than the memory sustains moves a beat in a share of the cycles: the nearest fraction with
     a denominator of at most ``FINEST``.

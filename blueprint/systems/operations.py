@@ -72,7 +72,7 @@ class Operation:
 
     @property
     def times(self) -> int:
-        """How often it is done."""
+        """Number of times that it is done."""
         return 1
 
     @property
@@ -82,7 +82,7 @@ class Operation:
 
     @property
     def steps(self) -> int:
-        """What the unit counts of it, as its peak is counted: multiply-accumulates, or elements."""
+        """Steps of the unit, counted as its peak is: multiply-accumulates, or elements."""
         return 0 if self.task is None else self.task.macs * self.runs
 
     @property
@@ -140,7 +140,7 @@ class _Step:
         return Operation(name, kind, work, self.system.places[work], self.tokens, inputs, outputs, layer)
 
     def elements(self, name: str, chain: str, width: int, layer: int = -1) -> Operation:
-        """What is done to each element of rows, with the gains of a norm where there is one."""
+        """Elementwise work on rows, with the gains of a norm where there is one."""
         gains = width * SCALE_WIDTH // 8 if "norm" in chain else 0
         unit = self.system.spec("elements") is not None
         task = Rowwise(self.tokens, width, chain, name) if unit else None

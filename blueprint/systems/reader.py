@@ -142,7 +142,7 @@ def _such(spec: Spec) -> str:
 
 
 def _left(unit: Unit, taken: set[str]) -> tuple[str, ...]:
-    """What a unit runs that names nothing: all that it can and no other place was given."""
+    """Work of a unit that names none: all that it can do and no other place was given."""
     return tuple(work for work in unit.works if work not in taken)
 
 
@@ -235,7 +235,7 @@ def _model(section: Section, name: str) -> tuple[Model, int]:
 
 
 def _source(section: Section) -> str:
-    """Where the numbers of a section are from: some text."""
+    """Source of the numbers of a section, as text."""
     found: str = section.take("source", str)
     if not found.strip():
         raise section.error("source", "source must say where the numbers are from, and is empty")

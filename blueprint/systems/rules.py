@@ -23,14 +23,14 @@ QUANTIZED = 8
 
 
 class Fault(NamedTuple):
-    """What is wrong, and the path of keys to where the file says it."""
+    """A fault in words, and the path of keys to where the file says it."""
 
     path: tuple[str, ...]
     message: str
 
 
 def faults(system: System) -> Iterator[Fault]:
-    """What is wrong with a system, the first that a reader should mend first."""
+    """Faults of a system, the one that a reader should mend first in front."""
     yield from _places(system)
     yield from _products(system)
     yield from _head(system)

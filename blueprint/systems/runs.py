@@ -25,7 +25,7 @@ class Runs:
         self.tasks: list[tuple[str, Task]] = []
 
     def task(self, unit: str, registers: Mapping[int, int]) -> Task:
-        """What a run computes."""
+        """Task that a run computes."""
         kind = self.hardware.units[unit].task
         sizes = {name: registers.get(number, 0) for name, number in self._numbers[unit].items()}
         if kind is Gemm:

@@ -20,7 +20,7 @@ from blueprint.unit import Unit
 from costmodel.calibration import fitting, path_fit, pool, sampling
 from costmodel.calibration.measuring import Generate, Sample
 from costmodel.groundtruth import recipe as recipes
-from costmodel.model import features, glitches
+from costmodel.model import estimate, features, glitches
 from costmodel.model.estimate import ANY
 from costmodel.technology import importing
 from costmodel.technology.technology import Technology
@@ -134,11 +134,11 @@ def glitch_table(sample: Sample, technology: Technology) -> Table:
     """Terms of the glitch energy of the mean cycle of the measured run, like :func:`energy_table`."""
     spec, busy = sample.spec, sample.utilization
     small = spec.sized_for(sample.switched.task)
-    late = glitches.arrivals(spec.paths(), technology)
+    late, energy = glitches.arrivals(spec.paths(), technology), estimate.law(technology, "energy")
     table: Table = {}
     for unit, run in zip(spec.units(), small.units(), strict=True):
         often = busy * float(run.activity * unit.count)
-        useful = glitches.useful(unit, technology)
+        useful = glitches.useful(unit, energy)
         for name, value in glitches.terms(unit, glitches.arrival(late, unit), useful).items():
             key = (unit.place, unit.kind, name)
             table[key] = table.get(key, 0.0) + float(value) * often

@@ -39,6 +39,10 @@ PJ_PER_NW_S = 1e3
 ACCESSES = "accesses"
 
 
+#: Of each path, the delays to the output of each of its steps.
+Walks = Sequence[Sequence[Real]]
+
+
 class Term(NamedTuple):
     """A term of an estimate: ``times`` x ``coefficient`` x ``value``, of the unit's term ``name``."""
 
@@ -95,14 +99,18 @@ class Cost(NamedTuple):
         return sum(self.energy_parts(cycles, busy_cycles, seconds).values())
 
 
-def cost(designs: Spec, technology: Technology) -> Cost:
-    """Cost of one design, or of many (:meth:`blueprint.spec.Spec.columns`). Raises `ParamError` as :func:`area`."""
+def cost(designs: Spec, technology: Technology, walks: Walks | None = None) -> Cost:
+    """Cost of one design, or of many (:meth:`blueprint.spec.Spec.columns`). Raises `ParamError` as :func:`area`.
+
+    ``walks`` are those of the designs' paths, where they are known.
+    """
     units = designs.units()
+    walks = walked(designs.paths(), technology) if walks is None else walks
     areas = area(units, technology)
     cells = sum(areas.values()) - macro_area(units, technology)
     return Cost(
         areas,
-        delay(designs.paths(), technology),
+        _longest(walks, technology),
         *energy_parts(units, technology),
         leakage_per_um2(technology) * cells + macro_leakage(units, technology),
     )
@@ -116,7 +124,9 @@ def area(units: Sequence[Unit], technology: Technology) -> dict[str, Real]:
     found = law(technology, "area")
     places: dict[str, Real] = {}
     for unit in units:
-        total = places.get(unit.place, 0.0)
+        total = places.setdefault(unit.place, 0.0)
+        if absent(unit):
+            continue
         if unit.kind in MEMORIES:
             total = total + unit.count * technology.sram.area_um2(*memory_shape(unit))
         for name, value in coefficients(found, unit).items():
@@ -140,6 +150,11 @@ def macro_leakage(units: Sequence[Unit], technology: Technology) -> Real:
     for unit in memories(units):
         total = total + unit.count * technology.sram.leakage_nw(*memory_shape(unit))
     return total
+
+
+def absent(unit: Unit) -> bool:
+    """True if no design has the unit, so that it adds nothing to any sum."""
+    return not np.any(unit.count)
 
 
 def memories(units: Sequence[Unit]) -> list[Unit]:
@@ -178,6 +193,8 @@ def energy_terms(units: Sequence[Unit], technology: Technology) -> Iterator[Term
     """
     found = law(technology, "energy")
     for unit in units:
+        if absent(unit):
+            continue
         times = unit.count * unit.activity
         if unit.kind in MEMORIES:
             yield Term(unit, ACCESSES, times, access_pj(unit, technology), 1.0)
@@ -212,20 +229,40 @@ def cell_areas(units: Sequence[Unit], technology: Technology) -> dict[str, Real]
 
 def delay(paths: Sequence[Path], technology: Technology) -> Real:
     """Slowest register-to-register path in ps."""
+    return _longest(walked(paths, technology), technology)
+
+
+def _longest(walks: Walks, technology: Technology) -> Real:
+    """Slowest register-to-register path in ps."""
     start = float(group(technology, "delay")[START])
     longest: Real = start
-    for path in paths:
-        longest = np.maximum(longest, start + steps(path, technology))
+    for walk in walks:
+        longest = np.maximum(longest, start + (walk[-1] if walk else 0.0))
     return longest
 
 
 def steps(path: Path, technology: Technology) -> Real:
     """Delay of a path's steps in ps, without clock-to-output and setup."""
+    (walk,) = walked([path], technology)
+    return walk[-1] if walk else 0.0
+
+
+def walked(paths: Sequence[Path], technology: Technology) -> list[tuple[Real, ...]]:
+    """Delays in ps from the start of each path to the output of each of its steps, without clock-to-output."""
     found = law(technology, "delay")
+    return [tuple(_reached(path, technology, found)) for path in paths]
+
+
+def _reached(path: Path, technology: Technology, found: Coefficients) -> Iterator[Real]:
+    """Delay in ps from the start of a path to the output of each of its steps."""
     overlapping, term = features.OVERLAPPING
+    along = found.get(ANY, {}).get(overlapping, {}).get(term, 0.0)
     total: Real = 0.0
     ripple: Real = 0
     for unit in path.steps:
+        if absent(unit):
+            yield total + ripple * along
+            continue
         if unit.kind in MEMORIES:
             total = total + unit.count * technology.sram.access_ps(*memory_shape(unit))
         if unit.kind == overlapping:
@@ -233,7 +270,7 @@ def steps(path: Path, technology: Technology) -> Real:
         for name, value in coefficients(found, unit).items():
             if value and (unit.kind, name) != features.OVERLAPPING:
                 total = total + unit.count * features.DELAY[unit.kind][name](unit.dims) * value
-    return total + ripple * found.get(ANY, {}).get(overlapping, {}).get(term, 0.0)
+        yield total + ripple * along
 
 
 def group(technology: Technology, name: str) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from blueprint.numbers import Real
 from blueprint.spec import Spec
 from blueprint.unit import Path, Unit
 from costmodel.model import estimate, features
-from costmodel.model.estimate import Cost, Term
+from costmodel.model.estimate import Coefficients, Cost, Term, Walks
 from costmodel.technology.technology import Technology
 
 GROUP = "glitches"
@@ -41,12 +41,17 @@ def statement(technology: Technology) -> str:
 
 def arrivals(paths: Sequence[Path], technology: Technology) -> Arrivals:
     """Latest settling times of the outputs of units, in ns after the start of their path, by place and kind."""
+    return _arrivals(paths, estimate.walked(paths, technology))
+
+
+def _arrivals(paths: Sequence[Path], walks: Walks) -> Arrivals:
     found: dict[tuple[str, str], Real] = {}
-    for path in paths:
-        for end, unit in enumerate(path.steps, start=1):
-            reached = estimate.steps(Path(path.name, path.steps[:end]), technology) / 1e3
+    for path, walk in zip(paths, walks, strict=True):
+        for unit, reached in zip(path.steps, walk, strict=True):
             key = unit.place, unit.kind
-            found[key] = np.maximum(found.get(key, 0.0), reached * (unit.count > 0))
+            latest = found.setdefault(key, 0.0)
+            if not estimate.absent(unit):
+                found[key] = np.maximum(latest, reached / 1e3 * (unit.count > 0))
     return found
 
 
@@ -67,9 +72,12 @@ def terms(unit: Unit, late: Real, useful: Real) -> dict[str, Real]:
     return {INSIDE: useful, LATE: useful * late}
 
 
-def useful(unit: Unit, technology: Technology) -> Real:
-    """Energy in pJ of the useful toggles of one operation of one instance, without clock pins."""
-    known = estimate.coefficients(estimate.law(technology, "energy"), unit)
+def useful(unit: Unit, energy: Coefficients) -> Real:
+    """Energy in pJ of the useful toggles of one operation of one instance, without clock pins.
+
+    ``energy`` is that law of the technology (:func:`costmodel.model.estimate.law`).
+    """
+    known = estimate.coefficients(energy, unit)
     table = features.ENERGY[unit.kind]
     once: Real = 0.0
     for name, term in table.items():
@@ -80,17 +88,21 @@ def useful(unit: Unit, technology: Technology) -> Real:
 
 def cost(designs: Spec, technology: Technology) -> Cost:
     """:func:`costmodel.model.estimate.cost` with glitches, where the technology has them."""
-    found = estimate.cost(designs, technology)
-    glitches: Real = sum(energies(designs, technology).values())
+    walks = estimate.walked(designs.paths(), technology)
+    found = estimate.cost(designs, technology, walks)
+    glitches: Real = sum(energies(designs, technology, walks).values())
     return found._replace(switching_pj=found.switching_pj + glitches, glitch_pj=glitches)
 
 
-def energies(designs: Spec, technology: Technology) -> dict[str, Real]:
-    """Energy of glitches in pJ a cycle of full throughput by place; nothing where they were not calibrated."""
-    places: dict[str, Real] = {}
-    for unit, found in _unit_terms(designs, technology):
+def energies(designs: Spec, technology: Technology, walks: Walks | None = None) -> dict[str, Real]:
+    """Energy of glitches in pJ a cycle of full throughput by place; nothing where they were not calibrated.
+
+    ``walks`` are those of the designs' paths, where they are known (:func:`costmodel.model.estimate.walked`).
+    """
+    places: dict[str, Real] = {unit.place: 0.0 for unit in designs.units()} if counted(technology) else {}
+    for unit, found in _unit_terms(designs, technology, walks):
         once = sum(term.coefficient * term.value for term in found)
-        places[unit.place] = places.get(unit.place, 0.0) + unit.count * unit.activity * once
+        places[unit.place] = places[unit.place] + unit.count * unit.activity * once
     return places
 
 
@@ -100,13 +112,20 @@ def energy_terms(designs: Spec, technology: Technology) -> Iterator[Term]:
         yield from found
 
 
-def _unit_terms(designs: Spec, technology: Technology) -> Iterator[tuple[Unit, list[Term]]]:
+def _unit_terms(
+    designs: Spec, technology: Technology, walks: Walks | None = None
+) -> Iterator[tuple[Unit, list[Term]]]:
     """The terms of every unit of the inventory; nothing where glitches were not calibrated."""
     if not counted(technology):
         return
-    law = estimate.group(technology, GROUP)["value"]
-    late = arrivals(designs.paths(), technology)
+    law, energy = estimate.group(technology, GROUP)["value"], estimate.law(technology, "energy")
+    paths = designs.paths()
+    late = _arrivals(paths, estimate.walked(paths, technology) if walks is None else walks)
     for unit in designs.units():
-        known, times = estimate.coefficients(law, unit), unit.count * unit.activity
-        values = terms(unit, arrival(late, unit), useful(unit, technology))
+        known = estimate.coefficients(law, unit)
+        if estimate.absent(unit) or not any(known.values()):
+            continue
+        settled = arrival(late, unit) if known.get(LATE) else 0.0
+        values = terms(unit, settled, useful(unit, energy))
+        times = unit.count * unit.activity
         yield unit, [Term(unit, name, times, known.get(name, 0.0), value) for name, value in values.items()]

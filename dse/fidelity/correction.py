@@ -23,7 +23,7 @@ PENALTY = 1.0
 
 @dataclass(frozen=True)
 class Correction:
-    """What a level taught about one metric.
+    """Correction of one metric, learned from a level.
 
     ``before`` and ``after`` are root mean squares of relative errors of the lower level's number against the higher
     one's, as it is and corrected by what the other designs teach. It is used where that is less.

@@ -61,7 +61,7 @@ class Ladder:
         return self.problem.judged(dataclasses.replace(batch, metrics=metrics))
 
     def origins(self, batch: Batch) -> list[str]:
-        """Where each number of each design is from, in words; ``analytic`` where nothing was promoted."""
+        """Level that each number of each design is from; ``analytic`` where nothing was promoted."""
         if not self:
             return [ANALYTIC] * len(batch)
         _, codes = self._numbers(batch)

@@ -14,7 +14,7 @@ OK, FAILED = "ok", "failed"
 
 @dataclass(frozen=True)
 class Promotion:
-    """What a level says of a design: the metrics that it measures, and the best numbers known ``below`` it.
+    """Results of a level for a design: the metrics that it measures, and the best numbers known ``below`` it.
 
     ``point`` is the design's index in its space. ``cycles`` are those of each task, for levels above the simulator. Of
     one that failed there are no metrics, and ``log`` begins with the reason.

@@ -130,7 +130,7 @@ CASES: dict[str, tuple[Callable[[], Space], int, bool]] = {
 def check_search(
     method: str, options: Mapping[str, Any] | None = None, *, seconds: float = SECONDS
 ) -> list[str]:
-    """What is wrong with a search, by its name in a space file; nothing if it conforms.
+    """Faults of a search, by its name in a space file; none if it conforms.
 
     ``options`` are hyperparameters other than the defaults. A proposal may take ``seconds``.
     """
@@ -160,7 +160,7 @@ class _Check:
         self.problem = Problem(dataclasses.replace(space, search=Searched(budget=budget)), judges, _METRICS)
 
     def faults(self) -> list[str]:
-        """What is wrong, all of it."""
+        """All faults that were found."""
         batches, faults = self.played(self.start())
         if faults:
             return faults

@@ -26,7 +26,7 @@ _EXCESS = "excess"
 
 @dataclass(frozen=True)
 class Settings:
-    """What every sampler of Optuna has here."""
+    """Settings that every sampler of Optuna has here."""
 
     batch: int = option(1, 1, 4096, "designs proposed before their results are known")
 
@@ -144,7 +144,7 @@ class Tpe(_Adapter):
     Options: ClassVar[type[Any]] = TpeSettings
 
     def sampler(self, seed: int) -> Any:
-        """With constraints, and many trials at a time where the batch has several."""
+        """Sampler with constraints, and with many trials at a time where the batch has several."""
         return self.optuna.samplers.TPESampler(
             seed=seed,
             n_startup_trials=self.settings.first,
@@ -160,7 +160,7 @@ class Nsga2(_Adapter):
     Options: ClassVar[type[Any]] = Nsga2Settings
 
     def sampler(self, seed: int) -> Any:
-        """With constraints."""
+        """Sampler with constraints."""
         return self.optuna.samplers.NSGAIISampler(
             seed=seed, population_size=self.settings.population, constraints_func=_constraints
         )

@@ -18,7 +18,7 @@ NONE: Indices = np.zeros(0, dtype=np.int64)
 
 @dataclass(frozen=True)
 class Task:
-    """What a search is for: a problem, the most designs to look at, a seed, and designs that are known already.
+    """Task of a search: a problem, the most designs to evaluate, a seed, and designs that are known already.
 
     ``known`` designs, those of an earlier search of the study, count against the budget and are not asked for again.
     """

@@ -53,7 +53,7 @@ class Sobol:
         """Results do not matter."""
 
     def _fresh(self, indices: Indices) -> Indices:
-        """Those that were not asked for yet, each once, in order."""
+        """Indices that were not asked for yet, each once, in order."""
         _, first = np.unique(indices, return_index=True)
         indices = indices[np.sort(first)]
         return indices[~np.isin(indices, self.seen)]

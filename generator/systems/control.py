@@ -134,8 +134,8 @@ class Control(Registers):
             program.prompt_passes.eq(values.prompt_passes[:PASS_BITS]),
             program.steps.eq(values.prompt_passes[PASS_BITS:]),
             program.decode_passes.eq(values.decode_passes),
-            program.pages.eq(bits(pages)),
-            program.lengths.eq(bits(lengths)),
+            program.pages.eq(pages),
+            program.lengths.eq(lengths),
         ]
 
     def _starts(self, m: Module, write: Value, values: _Written) -> _Start:
@@ -181,7 +181,7 @@ class Control(Registers):
     def _status_word(self, own: _Start) -> Value:
         """The status; errors of a start stand in the place of those of a run."""
         program, runs = self.program, ~own.refused
-        told = layout(TOLD)(program.told & runs.replicate(TOLD.width))
+        told = layout(TOLD)(bits(program.told) & runs.replicate(TOLD.width))
         word = joined(
             STATUS_WORD, busy=program.busy | program.start, done=own.done, wrong_image=own.wrong_image,
             no_program=own.no_program, illegal=told.illegal, bus_error=told.bus_error, refused=told.refused,

@@ -13,12 +13,11 @@ from blueprint.systems.control import QUEUE_DEPTH, Hardware, Inlets, Outlets
 from blueprint.systems.dma import Dma
 from blueprint.systems.instructions import MOVERS, UNITS
 from blueprint.systems.staging import Staged
-from generator.arithmetic.integers import parts
 from generator.block import Block
 from generator.boundary import AXI_LITE
 from generator.cells.fifo import Fifo
 from generator.export import hardware as unit_top
-from generator.layout import bits, layout
+from generator.layout import array, bits, joined, layout
 from generator.systems.executors import Runner, Transfers
 from generator.systems.loads import Loads
 from generator.systems.sides import Catch, Drain, Feed, Spread
@@ -67,7 +66,7 @@ class Core(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        self.takes, self.gives = Signal(PAIRS, name="takes"), Signal(PAIRS, name="gives")
+        self.takes, self.gives = (PAIRS(Signal(PAIRS.size, name=name)) for name in ("takes", "gives"))
         self.tokens = self.use(
             m, Tokens(f"{self.hardware.name}_tokens"), "tokens", takes=self.takes, gives=self.gives
         )
@@ -129,7 +128,7 @@ class Core(Block):
 
     def _queue(self, m: Module, number: int, unit: str) -> dict[str, Any]:
         """The queue of a unit; returns what its executor takes."""
-        count, dispatch = len(UNITS), self.dispatch
+        dispatch = self.dispatch
         pop = Signal(name=f"{unit}_pop")
         fifo = Fifo(
             f"{self.hardware.name}_queue",
@@ -149,10 +148,10 @@ class Core(Block):
             "valid": queue.valid,
             "halt": dispatch.halt,
             "pop": pop,
-            "takes": parts(self.takes, count)[number],
-            "gives": parts(self.gives, count)[number],
-            "there": parts(self.tokens.there, count)[number],
-            "room": parts(self.tokens.room, count)[number],
+            "takes": self.takes[number],
+            "gives": self.gives[number],
+            "there": self.tokens.there[number],
+            "room": self.tokens.room[number],
         }
 
     # Sides of the movers ----------------------------------------------------------------------------------------------
@@ -174,7 +173,7 @@ class Core(Block):
         ends = self.use(
             m, Drain(f"{self.hardware.name}_drain", self.hardware.store, len(self.valid)), "drain",
             transfer=side.transfer, taken=side.transfer_valid & side.transfer_ready, where=chosen.where,
-            halt=self.dispatch.halt, valid=Cat(*self.valid), beats=Cat(*self.beats), tdata=side.tdata,
+            halt=self.dispatch.halt, valid=Cat(*self.valid), beats=array(self.beats), tdata=side.tdata,
             tvalid=side.tvalid, tready=side.tready, tlast=side.tlast,
         )  # fmt: skip
         return _Side(chosen, ends, Signal(name="store_is_misframed"))
@@ -238,9 +237,10 @@ class Core(Block):
         self.cut_loads += [inlet.broken for inlet in inlets]
         carrier = next(at for at, field in enumerate(fields) if field.carrier)
         feed = Feed(f"{name}_feed", stream, fields)
+        words = {one.field.name: inlet.word for one, inlet in zip(fields, inlets, strict=True)}
         self.use(
             m, feed, f"{unit}_{stream.name}_feed", valid=Cat(*(inlet.valid for inlet in inlets)),
-            words=Cat(*(inlet.word for inlet in inlets)), hold=_up_to(ends.hold, feed.holds),
+            words=joined(feed.words_of, **words), hold=_up_to(ends.hold, feed.holds),
             ends=inlets[carrier].ends, without=ends.without[mask], takes=takes, tdata=port.tdata, tvalid=port.tvalid,
             tready=port.tready, tlast=port.tlast,
         )  # fmt: skip

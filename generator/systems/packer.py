@@ -3,12 +3,13 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import bit_length
 from blueprint.systems.dma import Dma
-from generator.arithmetic.integers import parts
 from generator.block import Block
+from generator.layout import bits, elements
 
 
 def shifted(m: Module, value: Value, places: Value, unit: int, name: str, *, up: bool) -> Value:
@@ -44,7 +45,7 @@ class Packer(Block):
         self.enters, self.leaves = (word, beat) if dma.reads else (beat, word)
         ports = {
             "offered": In(1),
-            "entering": In(self.enters * dma.unit_bits),
+            "entering": In(ArrayLayout(dma.unit_bits, self.enters)),
             "first": In(dma.lane_width * dma.reads),
             "last": In(dma.lane_width * dma.reads),
             "final": In(1),
@@ -102,8 +103,8 @@ class Packer(Block):
         """The units that enter, from the lowest place on, and their number."""
         dma = self.dma
         if not dma.reads:
-            return self.entering, Const(self.enters, bit_length(self.enters))
-        lanes = parts(self.entering, dma.unit_bits)
+            return bits(self.entering), Const(self.enters, bit_length(self.enters))
+        lanes = elements(self.entering)
         inside = [lane & self._inside(i).replicate(len(lane)) for i, lane in enumerate(lanes)]
         units = shifted(m, Cat(*inside), self.first, dma.unit_bits, "aligned", up=False)
         return units, (self.last - self.first + 1)[: bit_length(dma.word_units)]

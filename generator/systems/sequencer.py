@@ -17,22 +17,19 @@ from blueprint.systems.control import (
 )
 from blueprint.systems.dma import PAGE_BYTES, RESPONSE_BITS
 from blueprint.systems.instructions import FORMAT, MOVERS, UNITS, VALUE_BITS, WORD_BYTES
-from generator.arithmetic.integers import parts
 from generator.block import Block
 from generator.layout import bits, joined, layout
 from generator.sequencer import held
 from generator.systems.decoder import Decoder
 from generator.systems.wires import (
     ENTRY,
-    FAILURE,
+    FAILURES,
     ORIGIN,
     OWING,
-    PAGE_WIDTH,
     TOLD,
     Dispatch,
     Moves,
     Program,
-    of_passes,
 )
 
 #: States of the sequencer; none of them is idle.
@@ -130,8 +127,7 @@ class Sequencer(Block):
             ]
         self.over = Signal(name="over")
         fetch = self.hardware.fetch
-        pages = layout(of_passes(PAGE_WIDTH))(self.program.pages)
-        lengths = layout(of_passes(fetch.row_width))(self.program.lengths)
+        pages, lengths = self.program.pages, self.program.lengths
         page = Mux(first, pages.prompt, pages.decode)
         length = Mux(first, lengths.prompt, lengths.decode)
         address = Cat(Const(0, clog2(PAGE_BYTES)), page, Const(0, fetch.address_width))[: fetch.address_width]
@@ -156,8 +152,8 @@ class Sequencer(Block):
         if not self.hardware.step_bits:
             return Const(1, 1)
         went = held(m, "went", ended, self.program.start)
-        first, others = parts(self.program.steps, self.hardware.step_bits)
-        return Mux(prompt, Mux(went, others, first) + 1, 1)
+        steps = self.program.steps
+        return Mux(prompt, Mux(went, steps.step, steps.first) + 1, 1)
 
     def _waits(self, m: Module) -> tuple[Value, Value]:
         """(whether nothing has moved for as long as the host is patient, told a cycle later; what moves now)."""
@@ -185,8 +181,9 @@ class Sequencer(Block):
             Const(FETCH, UNIT_BITS), self.fetch.error & bus.replicate(RESPONSE_BITS), illegal=wrong,
             bus_error=bus, stopped=stopped & ~wrong & ~bus, stuck=stuck & ~stopped & ~wrong & ~bus,
         )  # fmt: skip
-        failures = [layout(FAILURE)(one) for one in parts(self.dispatch.failures, FAILURE.width)]
-        for number, one in reversed(list(enumerate(failures))):
+        failures = FAILURES(self.dispatch.failures)
+        for number in reversed(range(len(UNITS))):
+            one = failures[number]
             mine = _told(
                 Const(number, UNIT_BITS), one.response, refused=one.refused, bus_error=one.bus_error,
                 misframed=one.misframed, unit_error=one.unit_error, unit_status=one.unit_status,

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import bit_length, clog2
 from blueprint.port import Stream
+from blueprint.record import Record, bits
 from blueprint.systems.control import HOLD_BITS, UNIT_BYTES
 from blueprint.systems.dma import Dma
 from blueprint.systems.instructions import LAST_BIT
@@ -74,7 +76,7 @@ class Drain(Block):
             "where": In(LAST_BIT),
             "halt": In(1),
             "valid": In(count),
-            "beats": In(count * dma.stream_width),
+            "beats": In(ArrayLayout(dma.stream_width, count)),
             "wanted": Out(count),
             "needs": Out(bit_length(dma.beat_units)),
             "take": Out(1),
@@ -94,11 +96,9 @@ class Drain(Block):
         row = self.transfer.row_bytes[clog2(UNIT_BYTES) :]
         enough, more = Signal(name="enough"), Signal(name="more")
         lines = Cat(*(self.where == number for number in range(self.count)))
-        wide = self.beats
         chosen: Value = Const(0, dma.stream_width)
         for number in range(self.count):
-            beat = wide[number * dma.stream_width : (number + 1) * dma.stream_width]
-            chosen = chosen | (beat & lines[number].replicate(dma.stream_width))
+            chosen = chosen | (self.beats[number] & lines[number].replicate(dma.stream_width))
         m.d.comb += [
             more.eq(left != 0),
             enough.eq(~more | (total >= whole)),
@@ -152,8 +152,9 @@ class Feed(_Side):
 
     def __init__(self, name: str, stream: Stream, fields: Sequence[Staged]) -> None:
         self.stream, self.fields = stream, fields
+        self.words_of = Record(tuple(bits(one.field.name, one.field.bits) for one in fields))
         ports: dict[str, Any] = {
-            "words": In(sum(int(field.field.bits) for field in fields)),
+            "words": In(layout(self.words_of)),
             "valid": In(len(fields)),
             "without": In(len(fields)),
             "ends": In(1),
@@ -181,12 +182,10 @@ class Feed(_Side):
 
     def _packed(self) -> Value:
         """The fields at their places, zeros between."""
-        words, at = [], 0
-        for number, field in enumerate(self.fields):
-            width, first = int(field.field.bits), int(field.field.offset)
-            there = (~self.without[number]).replicate(width)
-            words.append((first, self.words[at : at + width] & there))
-            at += width
+        words = []
+        for number, one in enumerate(self.fields):
+            word = self.words[one.field.name]
+            words.append((int(one.field.offset), word & (~self.without[number]).replicate(len(word))))
         found: list[Value] = []
         end = 0
         for first, word in sorted(words, key=lambda placed: placed[0]):

@@ -15,6 +15,7 @@ from generator.arithmetic.integers import one_of, parts, zero_extend
 from generator.block import Block, register
 from generator.cells.fifo import Fifo
 from generator.cells.replay import Replay
+from generator.layout import elements, joined, layout
 
 
 class Inlet(Block):
@@ -62,7 +63,8 @@ class Inlet(Block):
             write, word = self._gathered(m)
         else:
             write, word = self.offered & self.ready, self._kept(m)
-        leaves, result = Signal(name="leaves"), Signal(shape.word_bits, name="result")
+        leaves = Signal(name="leaves")
+        result = layout(shape.word)(Signal(shape.word.width, name="result"))
         if shape.replays:
             return self._replayed(m, write, word, leaves, result)
         again, whole = (
@@ -71,7 +73,7 @@ class Inlet(Block):
         repeats = self.turns[1:].any() if shape.turns else Const(0, 1)
         goes_round, there, room = again & leaves, Signal(name="there"), Signal(name="room")
         self.use(
-            m, Fifo(self.module_name, shape.word_bits, shape.depth, ahead=False, refills=False,
+            m, Fifo(self.module_name, shape.word.width, shape.depth, ahead=False, refills=False,
                     in_memory=shape.in_memory),
             "fifo", write=write | goes_round, word=Mux(goes_round, result, word) if shape.turns else word, read=leaves,
             result=result, valid=there, room=room,
@@ -82,29 +84,27 @@ class Inlet(Block):
         ]  # fmt: skip
         return m
 
-    def _replayed(self, m: Module, write: Value, word: Value, leaves: Value, result: Value) -> Module:
+    def _replayed(self, m: Module, write: Value, word: Any, leaves: Value, result: Any) -> Module:
         """Words of which those of a run are given to several; the rest of the module."""
-        shape, mark = self.shape, self.shape.parts * self.shape.bits
+        shape = self.shape
         turn, again = Signal(shape.turns, name="turn"), Signal(name="again")
         m.d.comb += again.eq(turn + 1 < self.turns)
-        with m.If(leaves & result[mark]):
+        with m.If(leaves & result.ends):
             m.d.sync += turn.eq(Mux(again, turn + 1, 0))
         self.use(
-            m, Replay(self.module_name, shape.word_bits, shape.depth), "fifo", write=write, word=word, read=leaves,
-            final=result[mark], again=again, result=result, valid=self.valid, room=self.ready,
+            m, Replay(self.module_name, shape.word.width, shape.depth), "fifo", write=write, word=word, read=leaves,
+            final=result.ends, again=again, result=result, valid=self.valid, room=self.ready,
         )  # fmt: skip
         m.d.comb += leaves.eq(self._parted(m, result, Const(0, 1)))
         return m
 
-    def _turn(
-        self, m: Module, write: Value, word: Value, leaves: Value, result: Value
-    ) -> tuple[Value, Value]:
+    def _turn(self, m: Module, write: Value, word: Any, leaves: Value, result: Any) -> tuple[Value, Value]:
         """Whether words go round once more, and whether a whole row is there: its last word was written."""
-        shape, mark = self.shape, self.shape.parts * self.shape.bits
+        shape = self.shape
         turn, rows = Signal(shape.turns, name="turn"), Signal(shape.rows_bits, name="rows_there")
         again = Signal(name="again")
-        ends = leaves & result[mark]
-        comes, goes = write & word[mark], ends & ~again
+        ends = leaves & result.ends
+        comes, goes = write & word.ends, ends & ~again
         m.d.comb += again.eq(turn + 1 < self.turns)
         with m.If(ends):
             m.d.sync += turn.eq(Mux(again, turn + 1, 0))
@@ -118,7 +118,7 @@ class Inlet(Block):
         """Whether a run ends; nothing where no beat of the field says so."""
         return self.last & self.final.replicate(len(self.last))
 
-    def _gathered(self, m: Module) -> tuple[Value, Value]:
+    def _gathered(self, m: Module) -> tuple[Value, Any]:
         """Hold the beats of the memory until the last one of a field's beat."""
         shape = self.shape
         count = Signal(clog2(shape.gathers), name="gathered")
@@ -138,7 +138,7 @@ class Inlet(Block):
             held = register(m, len(given), f"part{number}", takes & mine, given)
             at_once = number // shape.ratio == beats - 1
             found[number] = Mux(narrow, given, held) if at_once and shape.narrow_bits else held
-        return takes & whole, Cat(*found, self._marked())
+        return takes & whole, joined(shape.word, beats=Cat(*found), ends=self._marked())
 
     def _is_narrow(self) -> Value:
         return self.narrow if self.shape.narrow_bits else Const(0, 1)
@@ -165,8 +165,8 @@ class Inlet(Block):
         """What is kept of a beat of the memory."""
         return Cat(*(beat[low : low + count] for low, count in self.shape.places(number)))
 
-    def _kept(self, m: Module) -> Value:
-        """The bits that are kept of a beat of the memory, and how many beats of the field it holds."""
+    def _kept(self, m: Module) -> Any:
+        """The word of the FIFO that a beat of the memory makes."""
         shape = self.shape
         takes = self.offered & self.ready
         fields = [self._chosen(beat, 0) for beat in parts(self.beat, 8 * shape.beat_bytes)[: shape.parts]]
@@ -174,10 +174,10 @@ class Inlet(Block):
             fields = [self._chosen(self.beat, 0)]
         if shape.parts == 1:
             m.d.comb += self.broken.eq(takes & self.final & (self.units != shape.port_units))
-            return Cat(*fields, self._marked())
+            return joined(shape.word, beats=Cat(*fields), ends=self._marked())
         number, broken = self._number()
         m.d.comb += self.broken.eq(takes & self.final & broken)
-        return Cat(*fields, self._marked(), number)
+        return joined(shape.word, beats=Cat(*fields), ends=self._marked(), more=number)
 
     def _number(self) -> tuple[Value, Value]:
         """(beats of the field in the last beat of a transfer, less one; whether the rest is no whole one)."""
@@ -191,22 +191,20 @@ class Inlet(Block):
             broken = Const(0, 1)
         return (beats - 1)[:width], broken
 
-    def _parted(self, m: Module, result: Value, again: Value) -> Value:
+    def _parted(self, m: Module, result: Any, again: Value) -> Value:
         """Give the beats of the field in a word one after the other; returns whether the word leaves."""
         shape = self.shape
-        at = shape.parts * shape.bits
-        last = result[at : at + shape.marks] & (~again).replicate(shape.marks)
+        last = result.ends & (~again).replicate(shape.marks)
         if shape.parts == 1:
-            m.d.comb += [self.word.eq(result[: shape.bits]), self.ends.eq(last)]
+            m.d.comb += [self.word.eq(elements(result.beats)[0]), self.ends.eq(last)]
             return self.take
-        number = result[at + shape.marks :]
         part, final = Signal(clog2(shape.parts), name="part"), Signal(name="final_part")
         lines = [part == place for place in range(shape.parts)]
         with m.If(self.take):
             m.d.sync += part.eq(Mux(final, 0, part + 1))
         m.d.comb += [
-            final.eq(part == number),
-            self.word.eq(one_of(lines, parts(result[:at], shape.bits))),
+            final.eq(part == result.more),
+            self.word.eq(one_of(lines, elements(result.beats))),
             self.ends.eq(last & final.replicate(shape.marks)),
         ]
         return self.take & final

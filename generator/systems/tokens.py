@@ -3,14 +3,15 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import bit_length
 from blueprint.systems.instructions import TOKENS_MOST, UNITS, tokens_most
 from generator.block import Block
 
-#: One line for each ordered pair of units.
-PAIRS = len(UNITS) ** 2
+#: One line for each ordered pair of units: of the unit that the first number names, toward the other.
+PAIRS = ArrayLayout(len(UNITS), len(UNITS))
 
 
 class Tokens(Block):
@@ -31,16 +32,19 @@ class Tokens(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m, count = self.module(), len(UNITS)
-        there: list[Any] = [None] * PAIRS
-        room: list[Any] = [None] * PAIRS
+        there: list[Any] = [None] * count**2
+        room: list[Any] = [None] * count**2
         for giver in range(count):
             for taker in range(count):
                 tokens = Signal(bit_length(TOKENS_MOST), name=f"tokens_{giver}_{taker}")
-                given, taken = giver * count + taker, taker * count + giver
-                with m.If(self.gives[given] & ~self.takes[taken]):
+                gives, takes = self.gives[giver][taker], self.takes[taker][giver]
+                with m.If(gives & ~takes):
                     m.d.sync += tokens.eq(tokens + 1)
-                with m.Elif(~self.gives[given] & self.takes[taken]):
+                with m.Elif(~gives & takes):
                     m.d.sync += tokens.eq(tokens - 1)
-                there[taken], room[given] = tokens != 0, tokens < tokens_most(UNITS[giver])
+                there[taker * count + giver], room[giver * count + taker] = (
+                    tokens != 0,
+                    tokens < tokens_most(UNITS[giver]),
+                )
         m.d.comb += [self.there.eq(Cat(*there)), self.room.eq(Cat(*room))]
         return m

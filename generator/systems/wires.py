@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out, Signature
 
 from blueprint.numbers import clog2
@@ -39,6 +40,8 @@ FAILURE = Record(
         bits("unit_status", UNIT_STATUS_BITS),
     )
 )
+#: Those of all units, by the number of the unit.
+FAILURES = ArrayLayout(layout(FAILURE), len(UNITS))
 #: Bits of the number of a page in the control registers.
 PAGE_WIDTH = 32
 #: Where an error comes from: the unit, and the response of the memory.
@@ -58,6 +61,11 @@ OWING = Record(tuple(bits(name, 1) for name in OWED))
 def of_passes(width: int) -> Record:
     """A value of so many bits for passes without head and for those with head."""
     return Record((bits("prompt", width), bits("decode", width)))
+
+
+def of_steps(hardware: Hardware) -> Record:
+    """Positions, less one, to the second pass of a prompt and between its others."""
+    return Record(tuple(bits(name, hardware.step_bits) for name in STEPS))
 
 
 class Moves(Signature):
@@ -107,7 +115,7 @@ class Dispatch(Signature):
                 "rooms": In(count),
                 "empty": In(1),
                 "failed": In(count),
-                "failures": In(count * FAILURE.width),
+                "failures": In(FAILURES.size),
                 "moving": In(len(MOVERS)),
                 "moved": In(1),
                 "halt": Out(1),
@@ -128,15 +136,15 @@ class Program(Signature):
                 "patience": Out(WORD_BITS),
                 "first": Out(POSITION_BITS),
                 "prompt_passes": Out(PASS_BITS),
-                "steps": Out(len(STEPS) * hardware.step_bits),
+                "steps": Out(layout(of_steps(hardware))),
                 "decode_passes": Out(PASS_BITS),
-                "pages": Out(of_passes(PAGE_WIDTH).width),
-                "lengths": Out(of_passes(hardware.fetch.row_width).width),
+                "pages": Out(layout(of_passes(PAGE_WIDTH))),
+                "lengths": Out(layout(of_passes(hardware.fetch.row_width))),
                 "busy": In(1),
                 "finished": In(1),
                 "interrupts": In(1),
                 "position": In(POSITION_BITS),
-                "told": In(TOLD.width),
+                "told": In(layout(TOLD)),
                 "unanswered": In(1),
                 "owed": In(OWING.width),
                 "draining": In(1),

@@ -27,7 +27,7 @@ COUNT, KEPT = 5, 64
 
 
 class Steps(NamedTuple):
-    """How long steps take: names as in ``blueprint.systems.control``, and the numbers of units that are movers."""
+    """Durations of steps: names as in ``blueprint.systems.control``, and the numbers of units that are movers."""
 
     write: int
     offer: int

@@ -10,7 +10,7 @@ import numpy as np
 
 from blueprint.timing import Ints, Node, TimingGraph, check_node, reduced
 from simulator.engine import machine as rows
-from simulator.engine.machine import ANY, BUT_FINAL, BUT_FIRST, Machine, Table, copied, table
+from simulator.engine.machine import Machine, Table, copied, table
 from simulator.engine.patterns import distances
 from simulator.engine.structure import Structure, structure_of
 from simulator.stall_patterns import Pattern
@@ -115,9 +115,7 @@ def _keep(kept: list[_Kept], memory: Ints, start: int) -> None:
 
 def _tokens(ordered: list[Node], structure: Structure, levels: Table[rows.Level], uneven: list[int]) -> Ints:
     """Tokens that move over each channel in the whole run, as its consumer and as its producer has it: [2, channel]."""
-    acquire, counts = structure.iterations["acquire"], levels["count"][structure.owner]
-    without = np.where(np.isin(acquire, (BUT_FIRST, BUT_FINAL)), counts - 1, 1)
-    moved = np.where(acquire == ANY, counts, without).prod(axis=1)
+    moved = (levels["count"][structure.owner] * structure.scale + structure.offset).prod(axis=1)
     for n in uneven:
         accesses = (*ordered[n].consumes, *ordered[n].produces)
         moved[structure.owner == n] = [ordered[n].tokens(access) for access in accesses]

@@ -46,6 +46,9 @@ class Structure:
     iterations: Table[rows.Iterations]
     #: Row of the node of every access.
     owner: Ints
+    #: [access, level]: tokens that a loop moves are its count times ``scale``, plus ``offset``.
+    scale: Ints
+    offset: Ints
     channels: Table[rows.Channel]
 
 
@@ -89,6 +92,9 @@ def _structure(shape: _Shape) -> Structure:
     clock = table(rows.Clock, 1)
     clock["issue"] = [node.name for node in ordered].index(graph.issue)
     clock["starts_anywhere"] = not (nodes["kind"] == SOURCE).any()
+    acquire = iterations["acquire"]
+    but_one = np.isin(acquire, (BUT_FIRST, BUT_FINAL))
+    scale = ((acquire == ANY) | but_one).astype(np.int64)
     return Structure(
         order=order,
         row_of=tuple(order.index(place) for place in range(len(order))),
@@ -99,6 +105,8 @@ def _structure(shape: _Shape) -> Structure:
         accesses=accesses,
         iterations=iterations,
         owner=np.repeat(np.arange(len(nodes)), nodes["end_access"] - nodes["first_access"]),
+        scale=scale,
+        offset=1 - scale - but_one,
         channels=channels,
     )
 

@@ -26,7 +26,7 @@ _WORD = 4
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a system did: tokens, cycles, when every instruction ran, and every pass.
+    """Results of a system: tokens, cycles, when every instruction ran, and every pass.
 
     ``memory`` is what the passes left in memory in front of the image, from address 0 on.
     """
@@ -147,7 +147,7 @@ def waits(trace: Trace) -> dict[str, dict[str, int]]:
 
 
 def tasks(hardware: Hardware, trace: Trace) -> dict[str, list[tuple[Span, Task]]]:
-    """What every run of every unit computed, with its span; registers are those that the program had set."""
+    """Tasks that the runs of every unit computed, with their spans; registers are those that the program had set."""
     runs = Runs(hardware)
     found: dict[str, list[tuple[Span, Task]]] = {}
     for unit in hardware.units:

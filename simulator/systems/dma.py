@@ -23,7 +23,7 @@ STUCK = 20_000
 
 @dataclass(frozen=True)
 class Event:
-    """What happened in a cycle: ``request`` (address, words), ``beat``, ``done`` (error, misframed), ``refused``."""
+    """An event of a cycle: ``request`` (address, words), ``beat``, ``done`` (error, misframed), ``refused``."""
 
     cycle: int
     kind: str
@@ -33,7 +33,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Ends:
-    """What is around a mover: transfers, indices, and when the stream's other end is open."""
+    """Surroundings of a mover: transfers, indices, and when the stream's other end is open."""
 
     transfers: Sequence[Transfer]
     indices: Sequence[int]

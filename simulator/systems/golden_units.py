@@ -25,7 +25,7 @@ Sources = list[tuple[int, int] | None]
 
 
 class Staging(Protocol):
-    """What a unit sees of the system around it."""
+    """The system around a unit, as the unit sees it."""
 
     places: dict[str, Staged]
     outputs: tuple[Staged, ...]
@@ -184,7 +184,7 @@ class _Rows(Unit):
 
     @property
     def _turns(self) -> int:
-        """How often a run takes the gains that were loaded."""
+        """Number of times that a run takes the gains that were loaded."""
         return max(1, self.registers.get(REPEAT, 0))
 
     def _done(self, operation: int) -> list[str]:

@@ -66,7 +66,7 @@ class Flying:
 
     @property
     def followers(self) -> int:
-        """How often it was looked at what a load does, or a pause."""
+        """Number of looks at a load, or at a pause."""
         return int(self._tables.clock[engine.FOLLOWERS])
 
     def take(self, transfer: Transfer, index: int, offered: int) -> tuple[int, int]:

@@ -51,7 +51,7 @@ class Span:
 
 @dataclass
 class Trace:
-    """What happened: the instructions of every unit in their order, requests of the movers, and when it was over.
+    """Record of a run: the instructions of every unit in their order, requests of the movers, and when it was over.
 
     ``stuck`` says that nothing moved for as long as the host is patient, ``owed`` which movers wait for memory then.
     ``positions`` are those of the passes.
@@ -276,7 +276,7 @@ class Machine:
         self.store.frames.append(ceil_div(transfer.row_bytes * transfer.rows, port))
 
     def _takes(self, cycle: int) -> bool:
-        """Whether the sequencer takes the instruction that fetch shows."""
+        """True if the sequencer takes the instruction that fetch shows."""
         if self.halts:
             return True
         program = self.programs[self.next]

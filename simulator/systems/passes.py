@@ -102,7 +102,7 @@ class Table:
         return found
 
     def unknown(self) -> Integers:
-        """What `of_runs` knows at first."""
+        """State of `of_runs` at its start."""
         return np.full(len(self.registers), -1, np.int64)
 
 
@@ -183,7 +183,7 @@ class _Reading:
 
 
 def at(registers: Mapping[int, Written], position: int) -> dict[int, int]:
-    """What stands in registers at a position."""
+    """Values of registers at a position."""
     return {number: value + grows * position for number, (value, grows) in registers.items()}
 
 

@@ -24,7 +24,7 @@ _MORE = 10_000
 
 @dataclass(frozen=True)
 class Proof:
-    """What the RTL did, and every difference in words."""
+    """Results of the RTL, and every difference in words."""
 
     tokens: list[int]
     cycles: int
@@ -111,7 +111,7 @@ def _memory(image: Image, prompt: Sequence[int]) -> np.ndarray[tuple[int], np.dt
 
 
 def _registers(hardware: Hardware, image: Image, decoded: Decoded) -> dict[str, int]:
-    """What the host writes before the start."""
+    """Registers that the host writes before the start."""
     number = int(hardware.design_hash, 16)
     lengths = {name: len(program) for name, program in image.programs.items()}
     before = [turn for turn in decoded.turns if turn.program != DECODE]

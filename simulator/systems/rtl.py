@@ -45,7 +45,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Step:
-    """What happened in a cycle: ``begin`` or ``end`` of an instruction of a unit, or a request of a mover.
+    """An event of a cycle: ``begin`` or ``end`` of an instruction of a unit, or a request of a mover.
 
     ``landed`` is the end of the first load under way; what ends otherwise is what began last.
     """
@@ -59,7 +59,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Found:
-    """What a job did; ``registers`` are empty and ``cycles`` -1 where it was cut."""
+    """Results of a job; ``registers`` are empty and ``cycles`` -1 where it was cut."""
 
     steps: Sequence[Step]
     registers: Mapping[str, int]
@@ -113,7 +113,7 @@ def of_folder(
 def run(
     program: Path, hardware: Hardware, image: bytes, jobs: Sequence[Job], timeout_s: float = 600
 ) -> tuple[list[Found], bytes]:
-    """What the jobs did one after the other, and the memory that they left.
+    """Run jobs one after the other; return their results, and the memory that they left.
 
     Raises :class:`toolchain.process.ToolError` where a rule of AXI is broken or the run takes longer.
     """
@@ -136,7 +136,7 @@ def run(
 
 
 def _found(rows: Sequence[tuple[int, str, int, int]], names: Mapping[int, str]) -> Found:
-    """What the lines of a job say."""
+    """Parse the lines of a job."""
     steps: list[Step] = []
     for cycle, kind, first, second in rows:
         if kind == "units":

@@ -20,7 +20,7 @@ _REASONS = (*UNITS, "instructions")
 
 @dataclass(frozen=True)
 class Sums:
-    """What passes did: cycles in which units run or move, are set, those that they wait and for what, bytes and work.
+    """Sums over passes: cycles in which units run or move, are set, those that they wait and for what, bytes and work.
 
     ``layers`` and ``steps`` have cycles by unit, ``layer_bytes`` and ``step_bytes`` what was moved for them,
     ``layer_macs`` and ``step_macs`` the work by unit in multiply-accumulates, ``macs`` all of it.
@@ -74,7 +74,7 @@ class Adding:
         )
 
     def sums(self) -> Sums:
-        """What all passes did."""
+        """Sums over all passes."""
         code, found, count = self.program.code, Sums(), len(UNITS)
         each = self._lengths + self._passes
         units, lengths = code.units[self._starts], each[self._starts]

@@ -104,7 +104,7 @@ class Timed(Machine):
         return self._told()
 
     def _fetching(self) -> tuple[object, ...]:
-        """What changes in the fetching mover, its memory and the queues while anything is under way."""
+        """State that changes in the fetching mover, its memory and the queues while anything is under way."""
         fetch = self.fetch
         bursts, packer, memory = fetch.bursts, fetch.packer, fetch.memory
         return (

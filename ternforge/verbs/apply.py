@@ -75,7 +75,7 @@ def broken(answer: Mapping[str, Any]) -> list[str]:
 
 
 def remedy(answer: Mapping[str, Any], study: str) -> list[str]:
-    """What would have to change, in words."""
+    """Describe what would have to change."""
     if answer["change"] is None:
         best = answer["nearest"]
         if best is None:

@@ -41,7 +41,7 @@ def estimate(
     context: int | None = None,
     prompt: int | None = None,
 ) -> Answer:
-    """What the analytical model predicts: area by place (um2), critical path (ps), clock (MHz), energy (pJ), and with a
+    """Predict area by place (um2), critical path (ps), clock (MHz) and energy (pJ) by the analytical model, and with a
     workload its cycles and time. ``meets_clock`` is false where the design asks for a faster clock than predicted.
 
     ``space`` is a space file instead of a workload: its workload, DRAM, prompt and technology. On a model, ``row`` has

@@ -162,6 +162,22 @@ def test_adders_in_series_ripple_once() -> None:
     assert single < double < 2 * single
 
 
+def test_units_that_no_design_has_are_passed_over() -> None:
+    tech = technology.load("asap7")
+    real = Unit("adder", "lane", np.array([1, 2]), {"width": np.array([8, 16])})
+    none = Unit(
+        "adder", "none", np.array([0, 0]), {"width": np.array([np.inf, 8])}
+    )  # 0 x inf would be no number
+    areas = estimate.area((none, real), tech)
+    assert areas["none"] == 0.0 and np.array_equal(areas["lane"], estimate.area((real,), tech)["lane"])
+    assert estimate.energies_by_place((none,), tech) == {"none": (0.0, 0.0)}
+    walk = estimate.walked([Path("p", (real, none))], tech)[0]
+    assert np.array_equal(walk[0], walk[1]) and np.array_equal(
+        walk[0], estimate.steps(Path("p", (real,)), tech)
+    )
+    assert estimate.steps(Path("p", ()), tech) == 0.0
+
+
 def test_uncalibrated_technology_is_refused() -> None:
     bare = dataclasses.replace(technology.load("asap7"), model={}, path="lib.yaml")
     message = (

@@ -105,7 +105,7 @@ def test_clocks_never_glitch() -> None:
     unit = step("a", "register", width=8, enable=0, reset=0)
     law = {"any": {"register": {"width": 0.25, features.CLOCK: 9.0}}}
     tech = PLAIN.with_model({"energy": {"value": law}})
-    assert glitches.useful(unit, tech) == 2.0
+    assert glitches.useful(unit, estimate.law(tech, "energy")) == 2.0
     assert glitches.terms(unit, 0.5, 2.0) == {"inside": 2.0, "late": 1.0}
     assert features.CLOCK in features.ENERGY["register"]
 

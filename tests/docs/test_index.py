@@ -72,6 +72,22 @@ def test_a_torn_table_is_found() -> None:
     assert list(broken_rows(f"{table}| 3 | 4 | 5 |\n")) == [4]
 
 
+def templates(root: Path) -> tuple[list[str], list[str]]:
+    """The templates in a folder, and those that its index has a line of."""
+    listed = re.findall(
+        r"^\| `([^`]+\.j2)` \|", (root / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return sorted(path.name for path in root.glob("*.j2")), sorted(listed)
+
+
+def test_every_template_has_one_line_of_the_index(tmp_path: Path) -> None:
+    there, listed = templates(ROOT / "rtl_templates")
+    assert there == listed and len(there) > 10
+    (tmp_path / "README.md").write_text("| `gone.j2` | `x` | y |\n")
+    (tmp_path / "new.j2").write_text("")
+    assert templates(tmp_path) == (["new.j2"], ["gone.j2"])
+
+
 def test_every_term_of_the_glossary_has_one_entry() -> None:
     text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").split("## Renamed parameters")[0]
     terms = [

@@ -12,6 +12,7 @@ from blueprint.systems import staging
 from blueprint.systems.control import UNIT_BYTES, Outlets
 from blueprint.systems.dma import Transfer
 from generator.arithmetic.integers import parts
+from generator.layout import bits
 from generator.systems.staging import Outlet
 from simulator.systems.machine import _Never
 from tests.generator.cells.flat import play
@@ -48,7 +49,7 @@ def stored(outlet: Outlet, runs: Sequence[tuple[list[int], bool]]) -> list[int]:
         ctx.set(outlet.needs, PORT // 32)
         for cycle in range(CYCLES):
             ctx.set(outlet.write, bool(left) and bool(ctx.get(outlet.room)))
-            ctx.set(outlet.word, left[0] if left else 0)
+            ctx.set(bits(outlet.word), left[0] if left else 0)
             ctx.set(outlet.wanted, bool(asked))
             if asked:
                 ctx.set(outlet.final, asked[0][0])
@@ -100,7 +101,7 @@ def cycles(outlet: Outlet, size: int, narrow: bool) -> tuple[list[int], list[int
     async def story(ctx: Any) -> None:
         ctx.set(outlet.write, 1)
         for _ in range(-(-size // beat)):
-            ctx.set(outlet.word, 5 * (1 << 8 * lanes) // 255)
+            ctx.set(bits(outlet.word), 5 * (1 << 8 * lanes) // 255)
             await ctx.tick()
         ctx.set(outlet.write, 0)
         await ctx.tick()

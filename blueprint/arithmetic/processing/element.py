@@ -140,6 +140,11 @@ class Element:
         return choose(self.pe == "booth_flex", self.digits, 1) * self.b_width
 
     @property
+    def b_words(self) -> Number:
+        """Words of ``b`` in one step: one a lane, or one for each digit of ``a``."""
+        return self.lanes * choose(self.pe == "booth_flex", self.digits, 1)
+
+    @property
     def digit_bits(self) -> Number:
         """Bits of a digit in transit: shift of ``b``, add enable, and negate."""
         return choose(self.serial, clog2(2 * self.digits) + 2, 0)

@@ -13,8 +13,6 @@ infinity or NaN out of the sum.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -24,7 +22,7 @@ from blueprint.arithmetic.processing.golden import partial
 from blueprint.arithmetic.sparsity import Pattern, encode
 from blueprint.families.systolic.parameters import SystolicParameters
 from blueprint.family import Arrays, Beats, no_constants, no_flags
-from blueprint.product import exact_product
+from blueprint.product import exact_product, pad
 from blueprint.workloads.tasks import Gemm
 
 Integers = npt.NDArray[np.int64]
@@ -49,7 +47,7 @@ def _floats(p: SystolicParameters, fmt: FloatFormat, act: Integers, wgt: Integer
     """Beat by beat, or tile by tile and in it row by row."""
     beats = -(-act.shape[1] // p.beat_k)
     rows = p.rows if p.stationary else 1
-    acts = _pad(act, len(act), beats * p.beat_k).reshape(len(act), beats * rows, -1)
+    acts = pad(act, len(act), beats * p.beat_k).reshape(len(act), beats * rows, -1)
     values, places = _travelling(p, wgt, beats * p.beat_k)
     lanes = values.reshape(beats * rows, p.dot_length, -1), places.reshape(beats * rows, p.dot_length, -1)
     total = np.zeros((len(act), wgt.shape[1]), dtype=np.int64)
@@ -70,7 +68,7 @@ def _dot(p: SystolicParameters, act: Integers, values: Integers, places: Integer
 
 def _travelling(p: SystolicParameters, wgt: Integers, rows: int) -> tuple[Integers, Integers]:
     """(weights, places) of what travels of a matrix padded to so many rows."""
-    padded = _pad(wgt, rows, wgt.shape[1])
+    padded = pad(wgt, rows, wgt.shape[1])
     if not p.sparse:
         return padded, np.zeros_like(padded)
     return encode(padded, Pattern(p.kept, p.group))
@@ -88,7 +86,7 @@ def stimulus(p: SystolicParameters, operands: Arrays) -> Beats:
     if p.flexible:
         act, sent = _words(p, act, wgt, whole, beats, columns)
     else:
-        wide = _pad(wgt, beats * p.beat_k, columns * p.cols)
+        wide = pad(wgt, beats * p.beat_k, columns * p.cols)
         values, places = _travelling(p, wide, beats * p.beat_k)
         sent = streams["wgt"].field.join(value=values, index=places) if p.sparse else values
     steps = beats * (p.rows if p.stationary else 1)
@@ -111,9 +109,9 @@ def _words(
     if whole:
         spread = np.zeros((len(act), beats, digits), np.int64)
         spread[:, :, 0] = act
-        integers = _pad(wgt, beats, columns * p.cols)
+        integers = pad(wgt, beats, columns * p.cols)
         return spread.reshape(len(act), -1), field.join(integer=integers, ternary=ternary)
-    pairs = _pad(wgt, beats * digits, columns * p.cols).reshape(beats, digits, -1).swapaxes(1, 2)
+    pairs = pad(wgt, beats * digits, columns * p.cols).reshape(beats, digits, -1).swapaxes(1, 2)
     return act, field.join(digits=pairs, ternary=ternary)
 
 
@@ -122,11 +120,11 @@ def _act_beats(p: SystolicParameters, act: Integers, groups: int, columns: int, 
     lanes = p.act_lanes
     if p.stationary:
         tokens = min(p.most_tokens, len(act))
-        padded = _pad(act, groups * tokens, beats * p.beat_k)
+        padded = pad(act, groups * tokens, beats * p.beat_k)
         turned = padded.reshape(groups, tokens, beats, p.rows, lanes).transpose(0, 2, 1, 3, 4)
         order = turned.reshape(groups, 1, beats * tokens, p.rows, lanes)
     else:
-        padded = _pad(act, groups * p.rows, beats * lanes)
+        padded = pad(act, groups * p.rows, beats * lanes)
         turned = padded.reshape(groups, p.rows, beats, lanes).transpose(0, 2, 1, 3)
         order = turned.reshape(groups, 1, beats, p.rows, lanes)
     return np.repeat(order, columns, axis=1).reshape(-1, p.rows, lanes)
@@ -139,7 +137,3 @@ def collect(p: SystolicParameters, beats: Beats, task: Gemm) -> Arrays:
     values = p.streams()[2].unpack(beats["out"]).reshape(groups, columns, given, p.cols)
     rows = values.transpose(0, 2, 1, 3).reshape(groups * given, columns * p.cols)
     return {"out": rows[: task.m, : task.n]}
-
-
-def _pad(array: Any, rows: int, columns: int) -> Any:
-    return np.pad(array, ((0, rows - array.shape[0]), (0, columns - array.shape[1])))

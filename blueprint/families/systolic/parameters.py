@@ -30,7 +30,6 @@ from blueprint.families.systolic import elements, sparsity
 from blueprint.numbers import (
     FILE_WORDS,
     Number,
-    bit_length,
     ceil_div,
     choose,
     clog2,
@@ -393,7 +392,7 @@ class SystolicParameters(Spec):
     @cached_property
     def size_widths(self) -> dict[str, Number]:
         """Widths of the size counters of a run."""
-        return {"tokens": bit_length(self.m_max), "k": bit_length(self.k_max), "n": bit_length(self.n_max)}
+        return product.size_widths(self.m_max, self.k_max, self.n_max)
 
     def loops(self, task: Gemm, *, whole: bool = False) -> tuple[Number, Number, Number, Number]:
         """(token groups, column groups, beats or tiles of the reduction, beats of tokens) of a run.

@@ -8,8 +8,6 @@ activations of a token makes all its results NaN, whatever the weights; everythi
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -17,7 +15,7 @@ from blueprint.arithmetic import floating, ternary
 from blueprint.arithmetic.floating import FloatFormat
 from blueprint.families.ternary_lut.parameters import TernaryLutParameters
 from blueprint.family import Arrays, Beats, no_constants, no_flags
-from blueprint.product import exact_product
+from blueprint.product import exact_product, pad
 from blueprint.workloads.tasks import Gemm
 
 Integers = npt.NDArray[np.int64]
@@ -55,8 +53,8 @@ def _exact(fmt: FloatFormat, result: FloatFormat, act: Integers, wgt: Integers) 
 def _floats(p: TernaryLutParameters, fmt: FloatFormat, act: Integers, wgt: Integers) -> Integers:
     m, k = act.shape
     tiles = -(-k // p.tile_k)
-    act = _pad(act, m, tiles * p.tile_k).reshape(m, tiles, p.lut_count, p.mu)
-    wgt = _pad(wgt, tiles * p.tile_k, wgt.shape[1]).reshape(tiles, p.lut_count, p.mu, -1)
+    act = pad(act, m, tiles * p.tile_k).reshape(m, tiles, p.lut_count, p.mu)
+    wgt = pad(wgt, tiles * p.tile_k, wgt.shape[1]).reshape(tiles, p.lut_count, p.mu, -1)
     total = np.zeros((m, wgt.shape[-1]), dtype=np.int64)
     for tile in range(tiles):
         words = [_group(fmt, act[:, tile, lut], wgt[tile, lut]) for lut in range(p.lut_count)]
@@ -92,10 +90,10 @@ def stimulus(p: TernaryLutParameters, operands: Arrays) -> Beats:
     groups, tiles, columns = p.loops(task)
     passes = 1 if p.keeps_activations else p.output_tiles(task)[0]
     lanes, width, fetches = p.token_lanes, p.tile_k, p.fetch_count
-    act = _pad(act, groups * lanes, tiles * width).reshape(groups, lanes, tiles, p.lut_count, p.mu)
+    act = pad(act, groups * lanes, tiles * width).reshape(groups, lanes, tiles, p.lut_count, p.mu)
     act_beats = act.transpose(0, 2, 1, 3, 4)[:, np.newaxis].repeat(passes, axis=1)
     act_beats = act_beats.reshape(groups * passes * tiles, lanes, p.lut_count, p.mu)
-    wgt = _pad(wgt.astype(np.int8), tiles * width, columns * fetches)
+    wgt = pad(wgt.astype(np.int8), tiles * width, columns * fetches)
     tiled = wgt.reshape(tiles, p.lut_count, p.mu, columns, fetches).transpose(0, 3, 4, 1, 2)
     keys = ternary.encode(tiled.reshape(tiles * columns, fetches, p.lut_count, p.mu), p.key_encoding)
     order = np.arange(tiles * columns).reshape(tiles, columns)
@@ -111,7 +109,3 @@ def collect(p: TernaryLutParameters, beats: Beats, task: Gemm) -> Arrays:
     values = values.reshape(groups, columns, p.token_lanes, p.fetch_count)
     rows = values.transpose(0, 2, 1, 3).reshape(groups * p.token_lanes, columns * p.fetch_count)
     return {"out": rows[: task.m, : task.n]}
-
-
-def _pad(array: Any, rows: int, columns: int) -> Any:
-    return np.pad(array, ((0, rows - array.shape[0]), (0, columns - array.shape[1])))

@@ -38,7 +38,7 @@ from blueprint.spec import Spec
 from blueprint.workloads.tasks import LARGEST, Gemm
 
 #: Largest group, most tables, and most fetches of all tables in a cycle.
-MOST_MU, MOST_TABLES, MOST_FETCHES = 6, 256, 1 << 16
+MOST_MU, MOST_TABLES, MOST_FETCHES = ternary.MOST_ACTIVATIONS, 256, 1 << 16
 #: The message that says why activations need not be kept.
 _UNTILED = "is for several output tiles only (n_tile below n_max, k_max above lut_count x mu), not {} here"
 
@@ -358,7 +358,7 @@ class TernaryLutParameters(Spec):
     @property
     def size_widths(self) -> dict[str, Number]:
         """Widths of the size counters of a run."""
-        return {"tokens": bit_length(self.m_max), "k": bit_length(self.k_max), "n": bit_length(self.n_max)}
+        return product.size_widths(self.m_max, self.k_max, self.n_max)
 
     @cached_property
     def tile_count_width(self) -> Number:

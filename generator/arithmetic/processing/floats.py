@@ -5,15 +5,14 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing.element import Element, product_format, sum_format
 from generator.arithmetic.floating import FloatAdd, FloatConvert, FloatMultiply
-from generator.arithmetic.integers import parts
 from generator.block import Block
 
 
-def product(block: Block, m: Module, a: Value, b: Value) -> Value:
+def product(block: Block, m: Module, a: list[Value], b: list[Value]) -> Value:
     """The rounded sum of the rounded products of all lanes; a ternary ``a`` selects ``b``, ``-b`` or +0 instead."""
     element = block.element
     target, words = sum_format(element), []
-    for lane, pair in enumerate(zip(parts(a, element.a_width), parts(b, element.b_width), strict=True)):
+    for lane, pair in enumerate(zip(a, b, strict=True)):
         if element.selects:
             chosen = _selected(m, *pair, lane)
             words.append(_converted(block, m, f"b{lane}", chosen) if element.lanes > 1 else chosen)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from blueprint.arithmetic.processing.element import ENCODINGS, Element
-from generator.arithmetic.integers import parts, sign_extend, zero_extend
+from generator.arithmetic.integers import sign_extend, zero_extend
 
 
 class Lines(NamedTuple):
@@ -21,17 +21,16 @@ class Lines(NamedTuple):
 
 
 def operand_rows(
-    m: Module, element: Element, a: Value, b: Value, ternary: Value, met: bool = False
+    m: Module, element: Element, a: list[Value], b: list[Value], ternary: Value, met: bool = False
 ) -> list[Value]:
-    """Rows of bits whose highest bits are inverted. For a serial element ``a`` holds digits.
+    """Rows of bits whose highest bits are inverted, of operands by lane. For a serial element ``a`` are digits.
 
     With ``met`` the sign of a Booth digit is already added to the lowest bit of its row; the carry of that remains.
     """
     width = element.b_width
     if ENCODINGS[element.pe] == "flex":
-        return _flexible(m, element, a, parts(b, width), ternary)
-    a_bits = element.digit_bits if element.serial else element.a_bits
-    lanes = list(zip(parts(a, a_bits), parts(b, width), strict=True))
+        return _flexible(m, element, a[0], b, ternary)
+    lanes = list(zip(a, b, strict=True))
     match ENCODINGS[element.pe]:
         case "binary":
             return [row for x, y in lanes for row in _binary(x, y)]

@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.processing.cascade import has_product
@@ -21,6 +22,7 @@ from generator.arithmetic.columns import build
 from generator.arithmetic.processing import floats, rows
 from generator.arithmetic.processing.adders import carried_sum, carry_save_sum, resolved, word_sum
 from generator.block import Block, drive
+from generator.layout import bits, elements
 
 
 def name(element: Element, part: str) -> str:
@@ -33,11 +35,11 @@ def name(element: Element, part: str) -> str:
 
 
 def operand_ports(element: Element) -> dict[str, Any]:
-    """Operand ports: ``a`` (or ``digit``) and ``b``, lane 0 lowest, and the digit mode."""
+    """Operand ports: ``a`` (or ``digit``) and ``b`` as arrays of lanes, and the digit mode."""
     return {
-        "digit": In(element.lanes * element.digit_bits if element.serial else 0),
-        "a": In(0 if element.serial else element.lanes * element.a_bits),
-        "b": In(element.lanes * element.b_bits),
+        "digit": In(ArrayLayout(element.digit_bits, element.lanes) if element.serial else 0),
+        "a": In(0 if element.serial else ArrayLayout(element.a_bits, element.lanes)),
+        "b": In(ArrayLayout(element.b_width, element.b_words)),
         "ternary": In(1 if element.pe == "booth_flex" else 0),
     }
 
@@ -52,13 +54,13 @@ class _Element(Block):
         self.element = element.check()
         super().__init__(name(element, part), ports, clocked=clocked)
 
-    def _rows(self, m: Module, a: Value, b: Value) -> list[Value]:
-        return rows.operand_rows(m, self.element, a, b, self.ternary, self.met)
+    def _rows(self, m: Module, a: Any, b: Any) -> list[Value]:
+        return rows.operand_rows(m, self.element, elements(a), elements(b), self.ternary, self.met)
 
-    def _product(self, m: Module, a: Value, b: Value) -> Value:
+    def _product(self, m: Module, a: Any, b: Any) -> Value:
         element = self.element
         if element.floats:
-            return floats.product(self, m, a, b)
+            return floats.product(self, m, elements(a), elements(b))
         found = self._rows(m, a, b)
         if element.serial:
             return Cat(*found)
@@ -66,8 +68,8 @@ class _Element(Block):
             return _grouped(m, element, found, self.met)
         plan = product_plan(element)
         if element.resolves:
-            bits = build(m, plan, found)
-            return Cat(*(bits[number] for column in plan.left for number in column))
+            built = build(m, plan, found)
+            return Cat(*(built[number] for column in plan.left for number in column))
         return word_sum(m, plan, found)
 
     def _merge(self, m: Module, product: Value, state: Value) -> Value:
@@ -82,7 +84,7 @@ class _Element(Block):
             return carry_save_sum(m, merge_plan(element), found, state)
         return carried_sum(m, merge_plan(element), [Cat(found[0][:-1], ~found[0][-1])], state)
 
-    def _next(self, m: Module, a: Value, b: Value, state: Value) -> Value:
+    def _next(self, m: Module, a: Any, b: Any, state: Value) -> Value:
         element = self.element
         if element.floats or element.pe == "opt2":
             product = self._product(m, a, b)
@@ -95,8 +97,8 @@ def _grouped(m: Module, element: Element, found: list[Value], met: bool) -> Valu
     """Reduce the rows of each weight; the results stand side by side, lowest weight first."""
     words: list[Value] = []
     for low, numbers, plan in groups(element, met):
-        bits = build(m, plan, [found[number] for number in numbers], name=f"weight{low}_")
-        words += [bits[number] for column in plan.left for number in column]
+        built = build(m, plan, [found[number] for number in numbers], name=f"weight{low}_")
+        words += [built[number] for column in plan.left for number in column]
     return Cat(*words)
 
 
@@ -136,7 +138,7 @@ class Accumulate(_Element):
         first, enable = self.first & self.enable, self.enable
         if not element.floats:
             # Adding zero is cheaper than an enable for every bit. Floats need the enable: infinity times 0 is NaN.
-            a = a & enable.replicate(len(a))
+            a = a.shape()(bits(a) & enable.replicate(len(bits(a))))
         if self.registered:
             product = self._held(m, "product", self._product(m, a, self.b))
             first = self._held(m, "starts", first)
@@ -158,9 +160,9 @@ class Product(_Element):
 
     def __init__(self, element: Element, *, passed: bool = False) -> None:
         self.met = passed
-        bits = passed_bits(element) if passed else element.product_bits
+        width = passed_bits(element) if passed else element.product_bits
         super().__init__(
-            element, "passed" if passed else "product", operand_ports(element) | {"product": Out(bits)}
+            element, "passed" if passed else "product", operand_ports(element) | {"product": Out(width)}
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -206,8 +208,8 @@ class Pass(_Element):
             found = list(self._product(m, self.a, self.b))
         else:
             found = self._rows(m, self.a, self.b)
-        bits = build(m, self.plan, [*found, *(self.above if len(self.above) else ())])
-        m.d.comb += self.below.eq(Cat(*(bits[number] for column in self.plan.left for number in column)))
+        built = build(m, self.plan, [*found, *(self.above if len(self.above) else ())])
+        m.d.comb += self.below.eq(Cat(*(built[number] for column in self.plan.left for number in column)))
         return m
 
 

@@ -23,11 +23,6 @@ def delayed(m: Module, value: Any, cycles: int, name: str, *, resets: bool = Fal
     return viewed(value.shape(), delay_line(m, bits(value), cycles, name, resets=resets)[-1])
 
 
-def halves(stages: int) -> tuple[int, int]:
-    """Registers before and after a step without internal registers; an odd register is placed before it."""
-    return stages - stages // 2, stages // 2
-
-
 class Flags(NamedTuple):
     """Sideband of a token: last of its row, of its pass and of the run, and the queries that see it.
 

@@ -14,6 +14,7 @@ from blueprint.arithmetic.softmax.arithmetic import (
     Arithmetic,
 )
 from blueprint.families.streaming_attention import StreamingAttentionSpec
+from blueprint.families.streaming_attention.inventory import halves
 from generator.arithmetic.softmax import (
     DeepScale,
     Exp2,
@@ -24,7 +25,7 @@ from generator.arithmetic.softmax import (
     SumWeights,
     skewed,
 )
-from generator.families.streaming_attention.node import FLAGS, ONE, LaneBlock, NodeBlock, halves
+from generator.families.streaming_attention.node import FLAGS, ONE, LaneBlock, NodeBlock
 from generator.layout import elements
 
 

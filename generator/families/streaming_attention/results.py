@@ -13,6 +13,7 @@ from blueprint.arithmetic.softmax.arithmetic import (
     VALUE_WHOLE,
 )
 from blueprint.families.streaming_attention import StreamingAttentionSpec
+from blueprint.families.streaming_attention.inventory import halves
 from blueprint.numbers import flag
 from generator.arithmetic.softmax import Normalize, Product, SumValues, skewed
 from generator.block import Block
@@ -23,7 +24,6 @@ from generator.families.streaming_attention.node import (
     delayed,
     finished,
     finisher,
-    halves,
 )
 from generator.layout import bits, elements
 

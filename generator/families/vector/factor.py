@@ -3,6 +3,7 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic import roots
@@ -19,6 +20,7 @@ from generator.arithmetic.floating.words import leading_zeros
 from generator.arithmetic.integers import quick_add, select_add, zero_extend
 from generator.block import register
 from generator.families.vector.front import FloatUser, of_slot
+from generator.layout import elements
 
 _SUM = FP32.width - 1
 _F = FP32.fraction_bits
@@ -47,7 +49,7 @@ class Factor(FloatUser):
             "length": In(bit_length(spec.length_max)),
             "do_norm": In(1),
             "do_quantize": In(1),
-            "sum": In(spec.parts * self.sum_bits),
+            "sum": In(ArrayLayout(self.sum_bits, spec.parts)),
             "largest": In(narrow),
             "begin": In(1),
             "step": In(clog2(spec.factor_cycles)),
@@ -155,7 +157,7 @@ class Factor(FloatUser):
     def _joined(self, m: Module, count: Value) -> Value:
         """The sums of a row added one after the other, and to them length times epsilon."""
         spec, wide, cycles = self.spec, self.sum_bits, self.spec.parts
-        parts = [self.sum[part * wide : (part + 1) * wide] for part in range(spec.parts)]
+        parts = elements(self.sum)
         term: Value = Cat(self._epsilon(m, count), Const(0, wide - _SUM))
         for part in reversed(range(1, spec.parts)):
             term = Mux(self.step < part * cycles, parts[part], term)

@@ -40,7 +40,7 @@ class Sums(FloatUser):
             "write_slot": In(spec.slot_bits),
             "read_slot": In(spec.slot_bits),
             "out_slot": In(spec.slot_bits * spec.dotted * (1 - spec.parted)),
-            "sum": Out(spec.parts * spec.sum_bits),
+            "sum": Out(ArrayLayout(spec.sum_bits, spec.parts)),
             "largest": Out(narrow),
             "dot": Out(spec.sum_bits * spec.dotted * (1 - spec.parted)),
         }

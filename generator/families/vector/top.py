@@ -3,6 +3,7 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib.data import ArrayLayout
 
 from blueprint.arithmetic.floating import FP32
 from blueprint.families.vector import VectorSpec
@@ -17,6 +18,7 @@ from generator.families.vector.front import Back, Front, Scale
 from generator.families.vector.largest import Largest
 from generator.families.vector.scores import Scores
 from generator.families.vector.sums import Sums
+from generator.layout import bits, elements, joined
 
 #: Bits of an FP32 number without its sign.
 _POSITIVE = FP32.width - 1
@@ -45,7 +47,7 @@ class VectorUnit(Accelerator):
         sums = self._reductions(m, control, weighed, squares)
         factor = self.use(
             m, Factor(spec), "factor", prefix="", length=control.run.length, do_norm=control.do_norm,
-            do_quantize=control.do_quantize, sum=sums.sum if spec.adder_stages else sums.sum[:_POSITIVE],
+            do_quantize=control.do_quantize, sum=sums.sum if spec.adder_stages else sums.sum[0][:_POSITIVE],
             largest=sums.largest, begin=control.factor_start, step=control.factor_step, end=control.factor_end,
             slot=control.factor_slot, read_slot=control.read_slot, joined=control.factor_joined,
         )  # fmt: skip
@@ -66,17 +68,15 @@ class VectorUnit(Accelerator):
             spec.element_bits,
             "gain_held",
             control.enable_gain,
-            self.s_axis_gain.tdata[: spec.element_bits],
+            bits(self.s_axis_gain.beat.gain),
         )
-        x = register(
-            m, spec.lanes * spec.x_width, "x_taken", fire, self.s_axis_x.tdata[: spec.lanes * spec.x_width]
-        )
+        x = register(m, spec.lanes * spec.x_width, "x_taken", fire, bits(self.s_axis_x.beat.x))
         gain = register(m, spec.element_bits, "gain_taken", fire, gain_held)
         operands: list[Value] = [Const(0, 0)] * spec.lanes
         if spec.takes_operand:
-            operand = self.s_axis_operand.tdata[: spec.element_bits]
+            operand = bits(self.s_axis_operand.beat.operand)
             operand = register(m, spec.element_bits, "operand_held", control.enable_operand, operand)
-            operands = _split(register(m, spec.element_bits, "operand_taken", fire, operand), spec.lanes)
+            operands = _lanes(spec, register(m, spec.element_bits, "operand_taken", fire, operand))
         scale: Value = Const(0, 0)
         if spec.dequantizes:
             scales = (self.s_axis_x.beat.weight_scale, self.s_axis_x.beat.row_scale)
@@ -85,7 +85,7 @@ class VectorUnit(Accelerator):
                 for name, given in zip(("weight", "row"), self._rounded(m, scales), strict=True)
             )
             scale = self.use(m, Scale(spec), "scale", prefix="", weight=weight, row=row).scale
-        return _split(x, spec.lanes), operands, _split(gain, spec.lanes), scale
+        return _lanes(spec, x), operands, _lanes(spec, gain), scale
 
     def _rounded(self, m: Module, scales: tuple[Value, ...]) -> list[Value]:
         """The scales of a row, rounded here if the product behind their registers is to be short."""
@@ -156,16 +156,16 @@ class VectorUnit(Accelerator):
         moves = control.enable_back
         times = register(m, narrow, "factor_read", moves[0], factor.factor)
         scale = self._beside(m, "scale", moves, factor.scale)
-        row: list[Value] = [Const(0, 31 - narrow), scale, Const(0, 1)]
+        row = {"scale": Cat(Const(0, FP32.width - 1 - narrow), scale, Const(0, 1))}
         if spec.dots:
-            joined = self.spec.adder_stages
-            dot = self._beside(m, "dot", moves, factor.dot if joined else sums.dot)
+            staged = spec.adder_stages
+            dot = self._beside(m, "dot", moves, factor.dot if staged else sums.dot)
             index = self._beside(
-                m, "index", moves, self._largest(m, control, factor.total if joined else sums.sum)
+                m, "index", moves, self._largest(m, control, factor.total if staged else sums.sum[0])
             )
-            row += [dot, index, Const(0, INDEX_WIDTH - spec.index_bits)]
+            row |= {"dot": dot, "index": Cat(index, Const(0, INDEX_WIDTH - spec.index_bits))}
         values, integers = [], []
-        for lane, word in enumerate(_split(kept, spec.lanes)):
+        for lane, word in enumerate(_lanes(spec, kept)):
             ends = self.use(
                 m,
                 back,
@@ -177,7 +177,8 @@ class VectorUnit(Accelerator):
             )
             values.append(ends.value)
             integers.append(ends.quantized)
-        m.d.comb += self.m_axis_out.tdata.eq(Cat(*values, *integers, *row))
+        beat = joined(spec.stream("out").beat, out=Cat(*values), quantized=Cat(*integers), **row)
+        m.d.comb += self.m_axis_out.tdata.eq(bits(beat))
 
     def _beside(self, m: Module, name: str, moves: Value, value: Value) -> Value:
         """The values of a row that accompany its beats on their way out."""
@@ -186,7 +187,6 @@ class VectorUnit(Accelerator):
         return value
 
 
-def _split(word: Value, lanes: int) -> list[Value]:
+def _lanes(spec: VectorSpec, word: Value) -> list[Value]:
     """A word as one value for each lane."""
-    width = len(word) // lanes
-    return [word[lane * width : (lane + 1) * width] for lane in range(lanes)]
+    return elements(ArrayLayout(len(word) // spec.lanes, spec.lanes)(word))
