@@ -9,8 +9,9 @@ from benchmarks.optimum.fetches import tree
 from blueprint.arithmetic import floating
 from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.numbers import clog2
+from generator.arithmetic.carry_save import signed_sum
 from generator.arithmetic.floating import FloatMultiply, FloatPair
-from generator.arithmetic.integers import one_of, parts, sign_extend, signed_sum
+from generator.arithmetic.integers import one_of, parts, sign_extend
 from generator.block import Block, drive
 from generator.families.ternary_lut.float_lane import FloatLane
 

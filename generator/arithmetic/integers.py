@@ -1,4 +1,4 @@
-"""Multi-operand integer sums: carry-save trees and the final adder."""
+"""Integer adders, comparisons, selection, and slices of packed words."""
 
 from bisect import bisect_right
 from itertools import accumulate
@@ -6,9 +6,8 @@ from itertools import accumulate
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.hdl._ast import Concat, Slice
 
-from blueprint.arithmetic import carry_save
 from blueprint.arithmetic.products import CHOSEN_BITS
-from blueprint.numbers import ceil_div, clog2
+from blueprint.numbers import ceil_div
 
 
 def parts(packed: Value, width: int) -> list[Value]:
@@ -144,84 +143,6 @@ def sign_extend(value: Value, width: int) -> Value:
     if len(value) >= width:
         return value[:width]
     return Cat(value, value[-1].replicate(width - len(value)))
-
-
-def _step(
-    m: Module, rows: list[Value], step: carry_save.Step, limit: int, free: list[Value], name: str
-) -> None:
-    """Append the sum and the carry row of one carry-save step."""
-    a, b, c = rows[step.a], rows[step.b], rows[step.c]
-    low, middle = step.full, step.half
-    total = Signal(len(c), name=f"{name}_sum")
-    x, y, z = a[:low], b[:low], c[:low]
-    odd = Signal(low, name=f"{name}_odd")
-    m.d.comb += odd.eq(x ^ y)
-    sums, carries = [odd ^ z], [(x & y) | (z & odd)]
-    if middle > low:
-        sums.append(b[low:middle] ^ c[low:middle])
-        carries.append(b[low:middle] & c[low:middle])
-    m.d.comb += total.eq(Cat(*sums, c[middle:]))
-    first = free.pop(0) if step.carry_in else Const(0, 1)
-    carry = Signal(min(middle + 1, limit), name=f"{name}_carry")
-    m.d.comb += carry.eq(Cat(first, *carries))
-    rows += [total, carry]
-
-
-def signed_sum(
-    m: Module, words: list[Value], signs: list[Value], width: int, accumulator: Value | None = None
-) -> tuple[Value, list[Value]]:
-    """Add words whose top bit is inverted (offset binary) and single bits, modulo ``2**width``.
-
-    With the offset every word is unsigned, no sign is extended, and all offsets together are one power of two, which
-    the last adder subtracts. ``accumulator`` is a two's complement word of ``width`` bits that is added as well.
-    Returns the sum and the single bits that found no free place.
-    """
-    count, word = len(words), len(words[0])
-    top = word - 1 + clog2(count)  # the offsets add up to 2**top
-    rows = [w[:width] for w in words]
-    missing = ((1 << clog2(count)) - count) << (word - 1)
-    if missing:
-        rows.append(Const(missing, top))
-    if accumulator is not None:
-        rows.append(accumulator[: min(top, width)])
-    widths = tuple(min(len(row), width) for row in rows)
-    rows = [row[:limit] for row, limit in zip(rows, widths, strict=True)]
-    free = list(signs)
-    plan = carry_save.plan(widths, width, len(free))
-    for number, step in enumerate(plan.steps):
-        _step(m, rows, step, width, free, f"csa{number}")
-    left = [rows[number] for number in plan.rows]
-    carry = free.pop(0) if free and (len(left) > 1 or accumulator is not None) else None
-    return _take_off(left, carry, top, width, accumulator), free
-
-
-def _take_off(
-    rows: list[Value], carry: Value | None, top: int, width: int, accumulator: Value | None
-) -> Value:
-    """The sum of two rows, the carry and the accumulator's upper bits, less ``2**top``."""
-    if top >= width:
-        return _plain(rows, carry, width)
-    low = [row[:top] for row in rows]
-    high = [bit for row in rows for bit in row[top : top + 1]]
-    beyond = any(len(row) > top + 1 for row in rows)
-    upper = accumulator[top:] if accumulator is not None else Cat(*high[1:2])
-    room = 1 if accumulator is not None else 2
-    if beyond or len(high) > room:
-        extra = [Cat(Const(0, top), accumulator[top:])] if accumulator is not None else []
-        offset = Const((-(1 << top)) % (1 << width), width)
-        return _plain([*rows, *extra, offset], carry, width)
-    # x - 1 at weight 2**top is -(not x): its sign fills every column above.
-    fill = (~high[0] if high else Const(1, 1)).replicate(width - top)
-    left = Cat(zero_extend(low[0], top), zero_extend(upper, width - top))
-    right = Cat(zero_extend(low[1] if len(low) > 1 else Const(0, 0), top), fill)
-    return add(left, right, carry, width)
-
-
-def _plain(rows: list[Value], carry: Value | None, width: int) -> Value:
-    total = zero_extend(rows[0], width)
-    for number, row in enumerate(rows[1:]):
-        total = add(total, row, carry if number == 0 else None, width)
-    return total if carry is None or len(rows) > 1 else add(total, Const(0, width), carry, width)
 
 
 def tree_sum(m: Module, words: list[Value], signs: list[Value], width: int) -> tuple[Value, list[Value]]:

@@ -15,7 +15,12 @@ import numpy as np
 from blueprint import counting
 from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
-from blueprint.families.ternary_lut.parameters import MOST_MU, MOST_TABLES, TernaryLutParameters
+from blueprint.families.ternary_lut.parameters import (
+    MOST_MU,
+    MOST_RESOLVES,
+    MOST_TABLES,
+    TernaryLutParameters,
+)
 from blueprint.families.ternary_lut.registers import RESULT_FLAGS, forwarding, loader, sweeper
 from blueprint.families.ternary_lut.sideband import sideband
 from blueprint.numbers import Number, Real, ceil_div, choose, clog2, flag, larger, possible, slices, smaller
@@ -47,6 +52,8 @@ from blueprint.unit import (
 
 #: Estimated share of cycles, at full throughput, in which a counter of tokens or tiles steps.
 _COUNTING = 0.1
+#: Full adders in series by which the rows of a beat enter a sum and a carry word.
+ROWS_ADDED = 2
 #: A byte of five trits becomes five weights of two bits.
 _UNPACKING = {"inputs": 8, "outputs": 2 * 5}
 
@@ -74,7 +81,9 @@ def _tile(p: TernaryLutParameters) -> tuple[Unit, ...]:
     )
     return (
         REGISTER("tile", tables, width=p.mu * p.word_width, enable=1, activity=1 / p.depth),
-        REGISTER("tile", p.fetch_count, width=p.reduction_registered * p.sign_left, enable=1),
+        REGISTER(
+            "tile", p.fetch_count, width=p.beside * (p.reduction_stages + p.reduction_registered), enable=1
+        ),
         *(fixed if possible(p.fixed) else ()),
     )
 
@@ -102,7 +111,13 @@ def _special(p: TernaryLutParameters) -> tuple[Unit, ...]:
     return (
         REGISTER("tile", p.fixed * (1 + p.build_stages), width=p.token_lanes, enable=1, activity=1 / p.depth),
         REGISTER("tile", p.fixed * p.sweep_stages, width=p.token_lanes, enable=1),
-        REGISTER("tile", p.fixed, width=p.token_lanes, enable=1, activity=1 / p.most_tiles),
+        REGISTER(
+            "tile",
+            p.fixed * (1 + p.resolving_stages),
+            width=p.token_lanes,
+            enable=1,
+            activity=1 / p.most_tiles,
+        ),
     )
 
 
@@ -228,7 +243,7 @@ def _whole_lane(p: TernaryLutParameters) -> tuple[Unit, ...]:
     split = p.reduction_registered
     tree = flag(p.reduction == "adder_tree")
     save = 1 - tree
-    folded = p.accumulates * (1 - split)  # the accumulator is one more row of the reduction
+    folded = p.folded  # the accumulator is one more row of the reduction
     low = p.entry_width - 1 + clog2(p.lut_count)
     full, half, _ = carry_save.counts(p.lut_count, p.entry_width, folded * low)
     summed = choose(folded, low, p.sum_width)
@@ -236,15 +251,41 @@ def _whole_lane(p: TernaryLutParameters) -> tuple[Unit, ...]:
     above = p.result_width - choose(split, p.sum_width, added)
     pairs = smaller(p.entry_width + 2, p.sum_width)  # the mean over the levels of a tree
     single = flag(p.lut_count == 1) * (1 - folded)
+    whole = 1 - p.saves
     return (
         COMPRESSOR("lane", lanes * save, width=full),
         HALF_ADDER("lane", lanes * save, width=half),
-        ADDER("lane", lanes * save * (1 - single), width=summed),
+        ADDER("lane", lanes * save * (1 - single) * whole, width=summed),
         ADDER("lane", lanes * tree * (p.lut_count - 1), width=pairs),
         ADDER("lane", lanes * tree * folded, width=p.sum_width),
-        SIGN_ADDER("lane", lanes * p.accumulates, width=above),
-        ADDER("lane", lanes * split, width=p.sum_width),
+        SIGN_ADDER("lane", lanes * p.accumulates * whole, width=above),
+        ADDER("lane", lanes * split * whole, width=p.sum_width),
+        *(_carry_save(p, lanes) if np.any(p.saves) else ()),
+        *(_inside(p, lanes) if np.any(p.reduction_stages > 0) else ()),
     )
+
+
+def _carry_save(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
+    """Sum and carry word: the steps that add two rows of a beat, and the pieces of the adder of a finished result."""
+    lanes, width, stages = lanes * p.saves, p.result_width, p.resolve_stages
+    once = 1 / p.most_tiles
+    top = smaller(p.entry_width - 1 + clog2(p.lut_count), width)
+    both = flag(p.lut_count > 1)
+    found = [
+        COMPRESSOR("lane", lanes, width=width + both * top),
+        HALF_ADDER("lane", lanes, width=1 + (1 - both) * top),
+        ADDER("lane", lanes * (1 + stages), width=ceil_div(width, 1 + stages), activity=once),
+        REGISTER("lane", lanes, width=width, enable=1, activity=once),
+    ]
+    for stage in range(1, MOST_RESOLVES + 1):
+        held = 2 * width - width * stage // (stages + 1) + 1  # what is added, two words of the rest, a carry
+        found.append(REGISTER("lane", lanes * (stages >= stage), width=held, enable=1, activity=once))
+    return tuple(found)
+
+
+def _inside(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
+    """Registers between the steps of a carry-save reduction."""
+    return (REGISTER("lane", lanes * flag(p.reduction_stages > 0), width=p.offset_sums[1], enable=1),)
 
 
 def _accumulators(p: TernaryLutParameters) -> tuple[Unit, ...]:
@@ -253,12 +294,14 @@ def _accumulators(p: TernaryLutParameters) -> tuple[Unit, ...]:
     stored = (1 - p.in_sram) * p.accumulates
     words = choose(p.buffered, p.depth, 1)
     held = choose(p.buffered, stored * words, 1)
+    beat = choose(p.saves, p.offset_sums[2], p.sum_width) if np.any(p.saves) else p.sum_width
+    apart = larger(p.buffered, p.saves)
     return (
-        REGISTER("lane", lanes * p.reduction_registered, width=p.sum_width, enable=1),
-        AND_ROW("lane", lanes * p.accumulates, width=p.result_width),
-        REGISTER("lane", lanes * held, width=p.result_width, enable=1, activity=1 / words),
-        MUX("lane", lanes * p.buffered * stored, entries=p.depth, width=p.result_width),
-        REGISTER("lane", lanes * p.buffered, width=p.result_width, enable=1, activity=1 / p.most_tiles),
+        REGISTER("lane", lanes * p.reduction_registered, width=beat, enable=1),
+        AND_ROW("lane", lanes * p.accumulates, width=p.kept_width),
+        REGISTER("lane", lanes * held, width=p.kept_width, enable=1, activity=1 / words),
+        MUX("lane", lanes * p.buffered * stored, entries=p.depth, width=p.kept_width),
+        REGISTER("lane", lanes * apart, width=p.kept_width, enable=1, activity=1 / p.most_tiles),
         *_forward(p, lanes),
         TO_FLOAT("result", lanes * p.fixed, inputs=p.result_width, outputs=p.output_bits),
     )
@@ -301,7 +344,7 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
         REGISTER("control", 1, width=sum(sweeper(p).values()), enable=1, reset=1),
         REGISTER("control", p.sweep_stages - p.accumulate_stages, width=side_bits(p), enable=1, reset=1),
         REGISTER("control", p.accumulate_stages, width=side_bits(p, read=True), enable=1, reset=1),
-        REGISTER("control", 1, width=sum(RESULT_FLAGS.values()), enable=1, reset=1),
+        REGISTER("control", 1 + p.resolving_stages, width=sum(RESULT_FLAGS.values()), enable=1, reset=1),
         REGISTER("control", 1, width=forwarding(p), reset=1),
         REGISTER(
             "control", 1, width=tiles * p.fixed, enable=1, reset=1, activity=1 / p.depth
@@ -330,13 +373,16 @@ def _passes(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 def paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     """Paths between registers through build, fetch, reduction and accumulation."""
-    tail, cuts, whole = _tail(p), _cuts(p), flag(p.adder_stages == 0)
+    tail, cuts = _tail(p), _cuts(p)
+    whole = flag(p.adder_stages == 0) * flag(p.reduction_stages == 0)
     return (
         *_runs(
             ("build", "fetch", "reduce", "accumulate"), (_build_path(p), _table_path(p), *tail), cuts, whole
         ),
         *_runs(("key", "reduce", "accumulate"), (_key_path(p), *tail), cuts[1:], whole),
         *(_pieces(p) if possible(p.adder_stages > 0) else ()),
+        *(_steps(p) if np.any(p.reduction_stages > 0) else ()),
+        *((_resolve_path(p),) if np.any(p.saves) else ()),
         *_accumulator_paths(p),
         *(_conversions(p) if possible(p.fixed) else ()),
         *(_recalls(p) if possible(p.act_buffer) else ()),
@@ -364,8 +410,35 @@ def _fetched(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 def _tail(p: TernaryLutParameters) -> tuple[tuple[Unit, ...], ...]:
     """Paths through the sum of a beat and through the accumulation, whose adders hold no registers."""
-    last = ADDER("lane", p.reduction_registered * p.whole, width=p.result_width)
-    return _reduction(p), (last, FLOAT_ADDER("lane", p.floats * p.accumulates, **_float(p)))
+    last = ADDER("lane", p.reduction_registered * p.whole * (1 - p.saves), width=p.result_width)
+    saved = COMPRESSOR("lane", ROWS_ADDED * p.saves, width=1)
+    return _reduction(p), (last, saved, FLOAT_ADDER("lane", p.floats * p.accumulates, **_float(p)))
+
+
+def _steps(p: TernaryLutParameters) -> Iterator[Path]:
+    """Paths of a carry-save reduction with registers inside, which part its steps as evenly as may be."""
+    share, stages = flag(p.reduction_stages > 0), p.reduction_stages
+    depth = p.offset_sums[0] * share
+    begin, end = depth // (stages + 1), depth - depth * stages // (stages + 1)
+    last = ADDER("lane", 1 - p.saves, width=p.sum_width)
+    tail = (
+        ("begin-compress", (COMPRESSOR("lane", begin, width=1),), share),
+        ("end-compress", (COMPRESSOR("lane", end, width=1), last), p.reduction_registered),
+        ("accumulate", _tail(p)[1], 0),
+    )
+    built, fetched, _ = _cuts(p)
+    table = (("build", _build_path(p), built), ("fetch", _table_path(p), fetched), *tail)
+    for chain in (table, (("key", _key_path(p), fetched), *tail)):
+        names, steps, cuts = zip(*chain, strict=True)
+        yield from _runs(names, steps, cuts[:-1], share)
+    middle = ceil_div(depth, stages + 1) * (stages > 1)
+    yield Path("inside-compress", (COMPRESSOR("lane", middle, width=1),))
+
+
+def _resolve_path(p: TernaryLutParameters) -> Path:
+    """A piece of the adder of a finished result's sum and carry word."""
+    piece = ceil_div(p.result_width, 1 + p.resolve_stages)
+    return Path("resolve", (ADDER("lane", p.saves, width=piece),))
 
 
 def _pieces(p: TernaryLutParameters) -> Iterator[Path]:
@@ -473,13 +546,13 @@ def _key_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _reduction(p: TernaryLutParameters) -> tuple[Unit, ...]:
-    folded = p.accumulates * (1 - p.reduction_registered)
+    folded = p.folded
     low = p.entry_width - 1 + clog2(p.lut_count)
     _, _, depth = carry_save.counts(p.lut_count, p.entry_width, folded * low)
     tree = flag(p.reduction == "adder_tree")
     width = choose(folded, p.result_width, p.sum_width)
     words = p.lut_count + folded
-    adders = tree * (clog2(p.lut_count) + folded) + (1 - tree) * (words > 1)
+    adders = tree * (clog2(p.lut_count) + folded) + (1 - tree) * (1 - p.saves) * (words > 1)
     return (
         COMPRESSOR("lane", depth * (1 - tree), width=1),
         ADDER("lane", adders * p.whole, width=width),
@@ -502,8 +575,9 @@ def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     filed = accumulates * (1 - memory) * p.buffered
     bits = lanes * p.result_width
     into = (
-        AND_ROW("lane", accumulates, width=p.result_width),
-        ADDER("lane", accumulates * p.whole, width=p.result_width),
+        AND_ROW("lane", accumulates, width=p.kept_width),
+        ADDER("lane", accumulates * p.whole * (1 - p.saves), width=p.result_width),
+        COMPRESSOR("lane", ROWS_ADDED * p.saves, width=1),
         FLOAT_ADDER("lane", accumulates * p.floats * piece_lengths(p)[0], **_float(p)),
     )
     return (

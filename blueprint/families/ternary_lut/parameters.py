@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar
 
+import numpy as np
+
 from blueprint import counting, product
-from blueprint.arithmetic import floating, ternary
+from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.numbers import (
     FILE_WORDS,
@@ -39,6 +41,8 @@ from blueprint.workloads.tasks import LARGEST, Gemm
 
 #: Largest group, most tables, and most fetches of all tables in a cycle.
 MOST_MU, MOST_TABLES, MOST_FETCHES = ternary.MOST_ACTIVATIONS, 256, 1 << 16
+#: Most registers inside the adder of a sum and a carry word, and inside a carry-save reduction.
+MOST_RESOLVES, MOST_REDUCTIONS = 8, 8
 #: The message that says why activations need not be kept.
 _UNTILED = "is for several output tiles only (n_tile below n_max, k_max above lut_count x mu), not {} here"
 
@@ -99,6 +103,18 @@ class TernaryLutParameters(Spec):
         "memory that keeps the activations of a token group from one output tile to the next",
         default=False, added=True,
     )  # fmt: skip
+    carry_save_sums: bool = parameter(
+        "partial results stay a sum and a carry word, which are added when a result leaves",
+        default=False, added=True,
+    )  # fmt: skip
+    resolve_stages: int = parameter(
+        "pipeline registers inside the adder of those two words",
+        default=0, minimum=0, maximum=MOST_RESOLVES, added=True,
+    )  # fmt: skip
+    reduction_stages: int = parameter(
+        "pipeline registers inside the carry-save reduction of a beat",
+        default=0, minimum=0, maximum=MOST_REDUCTIONS, added=True,
+    )  # fmt: skip
 
     def rules(self) -> Iterator[Rule]:
         yield from _format_rules(self)
@@ -146,6 +162,7 @@ class TernaryLutParameters(Spec):
             "act_buffer without output tiles",
             partial(_refused, self, "act_buffer", _UNTILED),
         )
+        yield from _carry_save_rules(self)
         yield fits_a_vector("lut_count", "activations", self.tile_bits)
         yield fits_a_vector("fetch_count", "weights", self.key_bits)
         yield fits_a_vector("fetch_count", "results", self.token_lanes * self.fetch_count * self.output_bits)
@@ -290,8 +307,59 @@ class TernaryLutParameters(Spec):
 
     @cached_property
     def tree_stages(self) -> Number:
-        """Register stages inside the adders of the reduction tree."""
-        return clog2(self.lut_count) * self.adder_stages
+        """Register stages inside the reduction tree: inside its adders of floats, between its carry-save steps."""
+        return clog2(self.lut_count) * self.adder_stages + self.reduction_stages
+
+    @cached_property
+    def folded(self) -> Number:
+        """1 where the accumulator is one more row of the reduction."""
+        return self.whole * self.accumulates * (1 - self.reduction_registered) * (1 - self.saves)
+
+    @cached_property
+    def saves(self) -> Number:
+        """1 where partial results are a sum and a carry word."""
+        return self.accumulates * self.whole * flag(self.carry_save_sums)
+
+    @cached_property
+    def singles(self) -> Number:
+        """Single bits of a beat's sum, the +1 of each negation."""
+        return self.lut_count * self.half * self.whole
+
+    @cached_property
+    def singles_left(self) -> Number:
+        """Those of them that the carry-save steps of a beat leave."""
+        steps = self.lut_count + flag((self.lut_count & (self.lut_count - 1)) != 0) - 2
+        return larger(self.singles - larger(steps, 0), 0)
+
+    @cached_property
+    def beside(self) -> Number:
+        """Those of them that go past the registers of a beat's sum, once a column."""
+        registers = flag(self.tree_stages + self.reduction_registered > 0)
+        saved = self.singles_left * registers
+        return self.whole * choose(self.saves, saved, self.sign_left * self.reduction_registered)
+
+    @cached_property
+    def offset_sums(self) -> tuple[Number, Number, Number]:
+        """(depth, bits of the registers inside, bits of the rows that are left) of a carry-save reduction."""
+        width = choose(self.accumulates * (1 - self.saves), self.sum_width, self.result_width)
+        inside = self.singles - self.beside
+        return carry_save.held(self.lut_count, self.entry_width, width, inside, self.reduction_stages)
+
+    @cached_property
+    def kept_width(self) -> Number:
+        """Bits of an accumulator: of the result, or of sum and carry word, whose lowest bit is a single bit."""
+        both = 2 * self.result_width - 1 + flag(self.singles_left > 1)
+        return choose(self.saves, both, self.result_width)
+
+    @cached_property
+    def resolving_stages(self) -> Number:
+        """Register stages between the two words of a finished result and the result."""
+        return self.saves * (1 + self.resolve_stages)
+
+    @cached_property
+    def separate(self) -> Number:
+        """1 where a finished result has a register of its own."""
+        return larger(larger(self.buffered, 1 - self.accumulates), self.saves)
 
     @cached_property
     def accumulate_stages(self) -> Number:
@@ -429,6 +497,54 @@ def _exact_bits(p: TernaryLutParameters) -> int:
 
 def _refused(p: TernaryLutParameters, name: str, text: str) -> str:
     return f"Parameter {name} {text.format(repr(getattr(p, name)))}"
+
+
+def _carry_save_rules(p: TernaryLutParameters) -> Iterator[Rule]:
+    """What carry-save accumulators and registers inside a carry-save reduction ask for."""
+    save = flag(p.reduction == "carry_save") * p.whole
+    yield Rule(
+        "carry_save_sums",
+        flag(p.carry_save_sums) <= save * p.accumulates,
+        "carry_save_sums without integer sums of several tiles",
+        partial(
+            _refused, p, "carry_save_sums",
+            "is for integer sums of several tiles (k_max above lut_count x mu) and a carry_save reduction "
+            "only, not {} here",
+        ),
+    )  # fmt: skip
+    yield Rule(
+        "accumulator",
+        p.saves * p.in_sram == 0,
+        "carry-save sums in a memory",
+        lambda: (
+            f"Accumulator must be registers where sums stay in carry-save form (carry_save_sums), not a memory of "
+            f"{p.depth} words; n_tile makes them fewer"
+        ),
+    )
+    most = p.saves * larger(p.result_width // 2 - 1, 0)
+    yield Rule(
+        "resolve_stages",
+        p.resolve_stages <= most,
+        "resolve_stages above what the width of a result allows",
+        lambda: (
+            f"Parameter resolve_stages must be at most {most} (two bits of a result for each adder, and none without "
+            f"carry_save_sums), not {p.resolve_stages}"
+        ),
+    )
+    if not np.any(p.reduction_stages > 0):
+        return
+    unfolded = save * (1 - p.folded)
+    inside = choose(unfolded, larger(p.offset_sums[0] - 1, 0), 0)
+    yield Rule(
+        "reduction_stages",
+        p.reduction_stages <= inside,
+        "reduction_stages above what the reduction allows",
+        lambda: (
+            f"Parameter reduction_stages must be at most {inside} (between the steps of a carry_save reduction of "
+            f"{p.lut_count} tables, and none where the accumulator is a part of it: see reduction_register), not "
+            f"{p.reduction_stages}"
+        ),
+    )
 
 
 def _format_rules(p: TernaryLutParameters) -> Iterator[Rule]:

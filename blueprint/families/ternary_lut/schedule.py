@@ -27,7 +27,7 @@ def cycles(p: TernaryLutParameters, task: Gemm) -> Number:
         passes, whole, rest = p.output_tiles(task)
         first = (passes - 1) * ((tiles - 1) * larger(whole, again) + whole)
         swept = choose(p.tiled, groups * (first + (tiles - 1) * larger(rest, again) + rest), swept)
-    return swept + p.load_stages + p.build_stages + p.sweep_stages + 2
+    return swept + p.load_stages + p.build_stages + p.sweep_stages + p.resolving_stages + 2
 
 
 def cycles_of(p: TernaryLutParameters, task: Gemm, operands: Arrays) -> int:
@@ -48,7 +48,7 @@ def graph(p: TernaryLutParameters, task: Gemm, operands: Arrays | None) -> Timin
     passes = _passes(p, task)
     nest = (token, *passes, tile, _columns(p, task))
     loads, loaded = _loads(p, token, passes, tile)
-    if p.buffered:
+    if p.buffered or p.saves:
         result = Access("results", "column", only=(("tile", "last"),))
     else:
         result = Access("results", "output" if passes else "token")
@@ -57,7 +57,7 @@ def graph(p: TernaryLutParameters, task: Gemm, operands: Arrays | None) -> Timin
     depth = p.sweep_stages
     channels = [
         Channel("tiles", stages, stages, stall="input"),
-        Channel("results", 1, stall="output"),
+        Channel("results", 1 + p.resolving_stages, 1 + p.resolving_stages, stall="output"),
         *loaded,
     ]
     swept, taken = [sums if depth else result], [tiles]

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.ternary_lut import TernaryLutSpec
-from generator.arithmetic.integers import add, one_of, sign_extend, signed_sum, tree_sum
+from generator.arithmetic.carry_save import accumulate, offset_rows, signed_sum
+from generator.arithmetic.integers import add, one_of, sign_extend, tree_sum
 from generator.block import Block, register
 from generator.layout import elements
 
@@ -23,9 +24,7 @@ class Lane(Block):
     def __init__(self, spec: TernaryLutSpec) -> None:
         self.spec = spec
         self.split = bool(spec.reduction_registered)
-        self.beside = (
-            1 if self.split and spec.sign_left else 0
-        )  # 1 if the sign is registered outside, once per column
+        self.beside = spec.beside  # signs that are registered outside, once per column
         stages = 1 + (spec.tree_stages + spec.accumulate_stages) + self.split
         self.latency = f"{stages} cycle{'s' if stages > 1 else ''} to an accumulator or result"
         width, address = spec.result_width, spec.address_width
@@ -37,6 +36,9 @@ class Lane(Block):
         reduced = spec.tree_stages + self.split
         pipelined = spec.accumulate_stages
         kind = ("_acc" if spec.accumulates else "") + ("_reg" if self.split else "")
+        kind += f"_save{spec.resolve_stages}" * spec.saves + f"_t{spec.reduction_stages}" * (
+            spec.reduction_stages > 0
+        )
         ports = {
             "value": In(ArrayLayout(spec.entry_width, spec.lut_count)),
             "sign": In(spec.lut_count - self.beside if spec.half and not spec.floats else 0),
@@ -45,7 +47,8 @@ class Lane(Block):
             "enable_partial": In(reduced),
             "enable_sum": In(pipelined),
             "enable_accumulator": In(1 if spec.accumulates and (filed or not spec.buffered) else 0),
-            "enable_result": In(1 if spec.buffered or not spec.accumulates else 0),
+            "enable_result": In(1 if spec.separate else 0),
+            "enable_resolve": In(spec.resolving_stages),
             "address": In(address if filed else 0),
             "file_address": In(address if filed and pipelined else 0),
             "stored": In(width if sram else 0),
@@ -59,18 +62,43 @@ class Lane(Block):
         )
 
     def elaborate(self, platform: Any) -> Module:
-        m = self.module()
-        total = Signal(self.spec.result_width, name="sum")
+        m, spec = self.module(), self.spec
+        total = Signal(spec.kept_width, name="sum")
         m.d.comb += total.eq(self._total(m, total))
-        if self.spec.in_sram:
+        if spec.in_sram:
             m.d.comb += self.total.eq(total)
-        if self.spec.accumulates and not self.spec.buffered:
+        if not spec.separate:
             m.d.sync += self._accumulator.eq(Mux(self.enable_accumulator, total, self._accumulator))
             m.d.comb += self.result.eq(self._accumulator)
-        else:
-            held = register(m, len(total), "held_result", self.enable_result, total)
-            m.d.comb += self.result.eq(held)
+            return m
+        held = register(m, len(total), "held_result", self.enable_result, total)
+        m.d.comb += self.result.eq(self._resolved(m, held) if spec.saves else held)
         return m
+
+    def _rows(self, word: Value) -> list[Value]:
+        """Sum and carry word of an accumulator; the lowest bit of the carry word is a single bit, or none."""
+        width = self.spec.result_width
+        carry = word[width:]
+        return [word[:width], carry if len(carry) == width else Cat(Const(0, 1), carry)]
+
+    def _resolved(self, m: Module, held: Value) -> Value:
+        """Sum and carry word of a finished result, added from the lowest bits up, a piece behind every register."""
+        width, stages = self.spec.result_width, self.spec.resolve_stages
+        found: Value = Const(0, 0)
+        left, right = self._rows(held)
+        carry: Value = Const(0, 1)
+        for stage in range(stages + 1):
+            enable, last = self.enable_resolve[stage], stage == stages
+            size = width * (stage + 1) // (stages + 1) - len(found)
+            piece = Signal(size + (not last), name=f"piece{stage}")
+            m.d.comb += piece.eq(left[:size] + right[:size] + carry)
+            found = Cat(found, piece[:size])
+            found = register(m, len(found), f"resolved{stage}", enable, found)
+            if not last:
+                left = register(m, len(left) - size, f"left{stage}", enable, left[size:])
+                right = register(m, len(right) - size, f"right{stage}", enable, right[size:])
+                carry = register(m, 1, f"carry{stage}", enable, piece[-1])
+        return found
 
     def _total(self, m: Module, total: Signal) -> Value:
         spec = self.spec
@@ -80,20 +108,34 @@ class Lane(Block):
         if not spec.accumulates:
             result, free = self._reduce(m, words, signs, width, None)
             return add(result, Const(0, width), free[0], width) if free else result
-        so_far = Signal(width, name="so_far")
-        m.d.comb += so_far.eq(self._stored(m, total) & ~self.first.replicate(width))
+        so_far = Signal(spec.kept_width, name="so_far")
+        m.d.comb += so_far.eq(self._stored(m, total) & ~self.first.replicate(spec.kept_width))
+        if spec.saves:
+            return self._saved(m, words, signs, so_far)
         if not self.split:
             result, free = self._reduce(m, words, signs, width, so_far)
             return add(result, Const(0, width), free[0], width) if free else result
         partial, _ = self._reduce(m, words, signs, spec.sum_width, None)
-        held = register(m, len(partial), "partial", self.enable_partial, partial)
+        held = register(m, len(partial), "partial", self.enable_partial[-1], partial)
         return add(so_far, sign_extend(held, width), self.carry if self.beside else None, width)
+
+    def _saved(self, m: Module, words: list[Value], signs: list[Value], so_far: Value) -> Value:
+        """Sum and carry word with those of a beat added."""
+        spec = self.spec
+        inside = list(self.enable_partial)[: spec.reduction_stages]
+        rows = offset_rows(m, words, signs, spec.result_width, inside).merged()
+        singles = [*rows.singles, *self.carry]
+        if self.split:
+            rows = rows.held(m, "partial", self.enable_partial[-1])
+        total, carry = accumulate(m, rows, self._rows(so_far), singles)
+        return Cat(total, carry[2 * spec.result_width - spec.kept_width :])
 
     def _reduce(
         self, m: Module, words: list[Value], signs: list[Value], width: int, accumulator: Value | None
     ) -> tuple[Value, list[Value]]:
         if self.spec.reduction == "carry_save":
-            return signed_sum(m, words, signs, width, accumulator)
+            inside = list(self.enable_partial)[: self.spec.reduction_stages]
+            return signed_sum(m, words, signs, width, accumulator, inside)
         partial, free = tree_sum(m, words, signs, min(width, self.spec.partial_width))
         if accumulator is None:
             return sign_extend(partial, width), free
@@ -109,6 +151,8 @@ class Lane(Block):
             beside = register(m, width, "beside", self.enable_forward, total)
             return Mux(self.forward, beside, self.stored)
         if not spec.buffered:
+            if spec.separate:
+                return register(m, width, "accumulator", self.enable_accumulator, total)
             self._accumulator = Signal(width, name="accumulator", reset_less=True)
             return self._accumulator
         read = self.file_address if spec.accumulate_stages else self.address

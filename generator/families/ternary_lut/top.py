@@ -33,7 +33,7 @@ class TernaryLut(Accelerator):
     place = "tile"
 
     def __init__(self, spec: TernaryLutSpec) -> None:
-        stages = 2 + spec.load_stages + spec.build_stages + spec.sweep_stages
+        stages = 2 + spec.load_stages + spec.build_stages + spec.sweep_stages + spec.resolving_stages
         self.latency = f"{stages} cycles from a weight and its tile to a result"
         self.throughput = f"one weight beat per cycle, {spec.peak_macs} multiply-accumulates"
         super().__init__(spec)
@@ -111,9 +111,11 @@ class TernaryLut(Accelerator):
         for name, lines in stages.items():
             for stage, enable in enumerate(lines):
                 held = register(m, width, f"broken_{name}{stage}", enable, held)
-        separate = spec.buffered or not spec.accumulates
-        last = control.enable_result if separate else control.enable_accumulator
-        self._broken = register(m, width, "broken_result", last, held)
+        last = control.enable_result if spec.separate else control.enable_accumulator
+        held = register(m, width, "broken_result", last, held)
+        for stage, enable in enumerate(control.enable_resolve):
+            held = register(m, width, f"broken_resolve{stage}", enable, held)
+        self._broken = held
         return Cat(*results)
 
     def _to_float(self, m: Module, results: list[Value]) -> list[Value]:
@@ -189,12 +191,14 @@ class TernaryLut(Accelerator):
             "enable_sum": ends.enable_sum,
             "enable_accumulator": ends.enable_accumulator,
             "enable_result": ends.enable_result,
+            "enable_resolve": ends.enable_resolve,
         }
+        carries: list[Value] = [Const(0, 0)] * spec.fetch_count
         if block.beside:
-            last = Cat(*(column[-1] for column in signs))
-            carries = list(register(m, len(last), "carries", self._control.enable_partial, last))
-        else:
-            carries = [Const(0, 0)] * spec.fetch_count
+            past = Cat(*(bit for column in signs for bit in column[-block.beside :]))
+            for stage, enable in enumerate(ends.enable_partial):
+                past = register(m, len(past), "carries" + f"{stage}" * (stage > 0), enable, past)
+            carries = elements(ArrayLayout(block.beside, spec.fetch_count)(past))
         results: list[Value] = []
         for lane in range(spec.token_lanes):
             for column in range(spec.fetch_count):
