@@ -126,8 +126,8 @@ def _each(function: Callable[..., tuple[int, ...]], *numbers: Number) -> tuple[N
 class Offset:
     """``count`` words of ``word`` bits whose top bit is inverted, added modulo ``2**width``.
 
-    Every word is unsigned so, and no sign is extended. The offsets of all words, and of a constant row where their number
-    is no power of two, are ``2**top`` together. ``singles`` bits of weight 1 are added in columns that are free.
+    Every word is unsigned so, and no sign is extended. The offsets of all words, and of a constant row where their
+    number is no power of two, are ``2**top`` together. ``singles`` bits of weight 1 are added in columns that are free.
     """
 
     count: int

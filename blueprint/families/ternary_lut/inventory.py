@@ -17,7 +17,6 @@ from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.families.ternary_lut.parameters import (
     MOST_MU,
-    MOST_RESOLVES,
     MOST_TABLES,
     TernaryLutParameters,
 )
@@ -111,13 +110,7 @@ def _special(p: TernaryLutParameters) -> tuple[Unit, ...]:
     return (
         REGISTER("tile", p.fixed * (1 + p.build_stages), width=p.token_lanes, enable=1, activity=1 / p.depth),
         REGISTER("tile", p.fixed * p.sweep_stages, width=p.token_lanes, enable=1),
-        REGISTER(
-            "tile",
-            p.fixed * (1 + p.resolving_stages),
-            width=p.token_lanes,
-            enable=1,
-            activity=1 / p.most_tiles,
-        ),
+        REGISTER("tile", p.fixed, width=p.token_lanes, enable=1, activity=1 / p.most_tiles),
     )
 
 
@@ -266,21 +259,18 @@ def _whole_lane(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _carry_save(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
-    """Sum and carry word: the steps that add two rows of a beat, and the pieces of the adder of a finished result."""
-    lanes, width, stages = lanes * p.saves, p.result_width, p.resolve_stages
+    """Sum and carry word: the steps that add two rows of a beat, and the pieces of the sum of a finished result."""
+    lanes, width, cycles = lanes * p.saves, p.result_width, p.resolve_cycles
     once = 1 / p.most_tiles
     top = smaller(p.entry_width - 1 + clog2(p.lut_count), width)
     both = flag(p.lut_count > 1)
-    found = [
+    return (
         COMPRESSOR("lane", lanes, width=width + both * top),
         HALF_ADDER("lane", lanes, width=1 + (1 - both) * top),
-        ADDER("lane", lanes * (1 + stages), width=ceil_div(width, 1 + stages), activity=once),
-        REGISTER("lane", lanes, width=width, enable=1, activity=once),
-    ]
-    for stage in range(1, MOST_RESOLVES + 1):
-        held = 2 * width - width * stage // (stages + 1) + 1  # what is added, two words of the rest, a carry
-        found.append(REGISTER("lane", lanes * (stages >= stage), width=held, enable=1, activity=once))
-    return tuple(found)
+        ADDER("lane", lanes * cycles, width=ceil_div(width, cycles), activity=once),
+        MUX("lane", lanes, entries=2, width=width, activity=once),
+        REGISTER("lane", lanes, width=flag(cycles > 1), enable=1, activity=once),
+    )
 
 
 def _inside(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
@@ -344,7 +334,8 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
         REGISTER("control", 1, width=sum(sweeper(p).values()), enable=1, reset=1),
         REGISTER("control", p.sweep_stages - p.accumulate_stages, width=side_bits(p), enable=1, reset=1),
         REGISTER("control", p.accumulate_stages, width=side_bits(p, read=True), enable=1, reset=1),
-        REGISTER("control", 1 + p.resolving_stages, width=sum(RESULT_FLAGS.values()), enable=1, reset=1),
+        REGISTER("control", 1, width=sum(RESULT_FLAGS.values()), enable=1, reset=1),
+        REGISTER("control", p.saves, width=1 + p.resolve_cycles, reset=1),
         REGISTER("control", 1, width=forwarding(p), reset=1),
         REGISTER(
             "control", 1, width=tiles * p.fixed, enable=1, reset=1, activity=1 / p.depth
@@ -437,7 +428,7 @@ def _steps(p: TernaryLutParameters) -> Iterator[Path]:
 
 def _resolve_path(p: TernaryLutParameters) -> Path:
     """A piece of the adder of a finished result's sum and carry word."""
-    piece = ceil_div(p.result_width, 1 + p.resolve_stages)
+    piece = ceil_div(p.result_width, p.resolve_cycles)
     return Path("resolve", (ADDER("lane", p.saves, width=piece),))
 
 

@@ -41,7 +41,7 @@ from blueprint.workloads.tasks import LARGEST, Gemm
 
 #: Largest group, most tables, and most fetches of all tables in a cycle.
 MOST_MU, MOST_TABLES, MOST_FETCHES = ternary.MOST_ACTIVATIONS, 256, 1 << 16
-#: Most registers inside the adder of a sum and a carry word, and inside a carry-save reduction.
+#: Most cycles in which a sum and a carry word are added, and most registers inside a carry-save reduction.
 MOST_RESOLVES, MOST_REDUCTIONS = 8, 8
 #: The message that says why activations need not be kept.
 _UNTILED = "is for several output tiles only (n_tile below n_max, k_max above lut_count x mu), not {} here"
@@ -107,9 +107,9 @@ class TernaryLutParameters(Spec):
         "partial results stay a sum and a carry word, which are added when a result leaves",
         default=False, added=True,
     )  # fmt: skip
-    resolve_stages: int = parameter(
-        "pipeline registers inside the adder of those two words",
-        default=0, minimum=0, maximum=MOST_RESOLVES, added=True,
+    resolve_cycles: int = parameter(
+        "cycles in which those two words are added, a piece in each",
+        default=1, minimum=1, maximum=MOST_RESOLVES, added=True,
     )  # fmt: skip
     reduction_stages: int = parameter(
         "pipeline registers inside the carry-save reduction of a beat",
@@ -352,9 +352,9 @@ class TernaryLutParameters(Spec):
         return choose(self.saves, both, self.result_width)
 
     @cached_property
-    def resolving_stages(self) -> Number:
-        """Register stages between the two words of a finished result and the result."""
-        return self.saves * (1 + self.resolve_stages)
+    def resolving(self) -> Number:
+        """Cycles from the two words of a finished result to the result."""
+        return self.saves * self.resolve_cycles
 
     @cached_property
     def separate(self) -> Number:
@@ -521,14 +521,14 @@ def _carry_save_rules(p: TernaryLutParameters) -> Iterator[Rule]:
             f"{p.depth} words; n_tile makes them fewer"
         ),
     )
-    most = p.saves * larger(p.result_width // 2 - 1, 0)
+    most = choose(p.saves, p.result_width // 2, 1)
     yield Rule(
-        "resolve_stages",
-        p.resolve_stages <= most,
-        "resolve_stages above what the width of a result allows",
+        "resolve_cycles",
+        p.resolve_cycles <= most,
+        "resolve_cycles above what the width of a result allows",
         lambda: (
-            f"Parameter resolve_stages must be at most {most} (two bits of a result for each adder, and none without "
-            f"carry_save_sums), not {p.resolve_stages}"
+            f"Parameter resolve_cycles must be at most {most} (one for two bits of a result, and one without "
+            f"carry_save_sums), not {p.resolve_cycles}"
         ),
     )
     if not np.any(p.reduction_stages > 0):

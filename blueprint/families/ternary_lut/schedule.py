@@ -18,7 +18,8 @@ def cycles(p: TernaryLutParameters, task: Gemm) -> Number:
     """Cycles of a run: one per token group, tile and column group, plus one fill cycle per register stage.
 
     A pipelined accumulator adder makes a tile take at least as long as a column needs to come back, unless the next
-    tile is the first of another output tile.
+    tile is the first of another output tile. Where sums stay in carry-save form, results are as far apart as the
+    addition of their two words takes.
     """
     groups, tiles, columns = p.loops(task)
     again = choose(p.accumulate_stages > 0, p.sweep_stages + 1, 1)
@@ -27,7 +28,25 @@ def cycles(p: TernaryLutParameters, task: Gemm) -> Number:
         passes, whole, rest = p.output_tiles(task)
         first = (passes - 1) * ((tiles - 1) * larger(whole, again) + whole)
         swept = choose(p.tiled, groups * (first + (tiles - 1) * larger(rest, again) + rest), swept)
-    return swept + p.load_stages + p.build_stages + p.sweep_stages + p.resolving_stages + 2
+    if possible(p.saves):
+        swept = choose(p.saves, _resolved(p, task), swept)
+    return swept + p.load_stages + p.build_stages + p.sweep_stages + p.resolving + 2
+
+
+def _resolved(p: TernaryLutParameters, task: Gemm) -> Number:
+    """Cycles from the first beat to the last, where a result has a register in which its two words are added."""
+    groups, tiles, _ = p.loops(task)
+    passes, whole, rest = p.output_tiles(task)
+    apart = 1 + p.resolving
+
+    def swept(columns: Number) -> tuple[Number, Number]:
+        """Beats up to the first result of a sweep, and cycles from the last result before it to its own last."""
+        first = (tiles - 1) * columns + 1
+        return first, larger(first, apart) + (columns - 1) * apart
+
+    opening, turn = swept(choose(passes > 1, whole, rest))
+    total = groups * ((passes - 1) * swept(whole)[1] + swept(rest)[1])
+    return total - larger(apart - opening, 0)
 
 
 def cycles_of(p: TernaryLutParameters, task: Gemm, operands: Arrays) -> int:
@@ -57,7 +76,7 @@ def graph(p: TernaryLutParameters, task: Gemm, operands: Arrays | None) -> Timin
     depth = p.sweep_stages
     channels = [
         Channel("tiles", stages, stages, stall="input"),
-        Channel("results", 1 + p.resolving_stages, 1 + p.resolving_stages, stall="output"),
+        Channel("results", 1, 1 + p.resolving, stall="output"),
         *loaded,
     ]
     swept, taken = [sums if depth else result], [tiles]

@@ -47,7 +47,7 @@ class Control(Sequencer):
             "enable_sum": Out(pipelined),
             "enable_accumulator": Out(filed),
             "enable_result": Out(1 if spec.separate else 0),
-            "enable_resolve": Out(spec.resolving_stages),
+            "enable_resolve": Out(spec.resolving),
             "first": Out(1 if spec.accumulates else 0),
             "first_load": Out(1 if spec.fixed and spec.accumulates else 0),
             "address": Out(address if filed or sram else 0),
@@ -62,7 +62,7 @@ class Control(Sequencer):
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
         flow = f"b{stages}s{spec.fetch_register:d}{reduced}{'m' if sram else 'r'}"
         flow += f"_p{pipelined}" * (pipelined > 0) + "_fixed" * spec.fixed
-        flow += f"_save{spec.resolve_stages}" * spec.saves
+        flow += f"_save{spec.resolve_cycles}" * spec.saves
         flow += f"_d{spec.depth}" * spec.tiled + "_kept" * kept
         super().__init__(spec, f"{spec.family}_control_{shape}_{limits}_{flow}", ports)
 
@@ -283,21 +283,23 @@ class Control(Sequencer):
         """Accumulate, or put a finished result into the result register."""
         spec = self.spec
         out_valid, out_last = Signal(name="result_valid"), Signal(name="result_last")
-        onward, shown, last = self._resolve(m, out_valid, out_last)
-        free = ~out_valid | onward
+        free = Signal(name="result_free") if spec.saves else ~out_valid | self.out.tready
         emit = beat.emit if spec.accumulates else Const(1, 1)
         final = beat.emit if spec.single_result else beat.final
         m.d.comb += ready.eq((free | ~emit) if spec.buffered or spec.saves else free)
         fire = Signal(name="accumulate_fire")
         m.d.comb += fire.eq(valid & ready if staged else valid)
-        with m.If(fire & emit):
-            m.d.sync += [out_valid.eq(1), out_last.eq(final)]
-        with m.Elif(onward):
-            m.d.sync += out_valid.eq(0)
+        if spec.saves:
+            self._resolve(m, fire & emit, final, free, out_valid, out_last)
+        else:
+            with m.If(fire & emit):
+                m.d.sync += [out_valid.eq(1), out_last.eq(final)]
+            with m.Elif(self.out.tready):
+                m.d.sync += out_valid.eq(0)
         m.d.comb += [
-            self.out.tvalid.eq(shown),
-            self.out.tlast.eq(last),
-            self.run.finished.eq(shown & last & self.out.tready),
+            self.out.tvalid.eq(out_valid),
+            self.out.tlast.eq(out_last),
+            self.run.finished.eq(out_valid & out_last & self.out.tready),
         ]
         if spec.accumulates:
             m.d.comb += self.first.eq(self._issue.first)
@@ -312,15 +314,18 @@ class Control(Sequencer):
         if len(self.file_address):
             m.d.comb += self.file_address.eq(self._issue.column)
 
-    def _resolve(self, m: Module, valid: Signal, last: Signal) -> tuple[Value, Value, Value]:
-        """The stages that add the words of a result; whether the first is free, and what leaves the last one."""
-        count = self.spec.resolving_stages
-        full = [valid, *(Signal(name=f"resolve{stage}_valid") for stage in range(count))]
-        ends = [last, *(Signal(name=f"resolve{stage}_last") for stage in range(count))]
-        ready = [*(Signal(name=f"resolve{stage}_ready") for stage in range(count)), self.out.tready]
-        for stage in range(count):
-            entering = elastic(m, full[stage], full[stage + 1], ready[stage], ready[stage + 1])
-            m.d.comb += self.enable_resolve[stage].eq(entering)
-            with m.If(entering):
-                m.d.sync += ends[stage + 1].eq(ends[stage])
-        return ready[0], full[-1], ends[-1]
+    def _resolve(
+        self, m: Module, enters: Value, final: Value, free: Signal, valid: Signal, last: Signal
+    ) -> None:
+        """Hold a finished result while its two words are added, a piece a cycle, and until it is taken."""
+        held, steps = Signal(name="result_held"), Signal(self.spec.resolving, name="resolving")
+        m.d.comb += [free.eq(~held | (valid & self.out.tready)), self.enable_resolve.eq(steps)]
+        m.d.sync += steps.eq(Cat(enters, steps[:-1]))
+        with m.If(free):
+            m.d.sync += held.eq(enters)
+        with m.If(enters):
+            m.d.sync += last.eq(final)
+        with m.If(steps[-1]):
+            m.d.sync += valid.eq(1)
+        with m.Elif(self.out.tready):
+            m.d.sync += valid.eq(0)

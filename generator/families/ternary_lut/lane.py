@@ -36,7 +36,7 @@ class Lane(Block):
         reduced = spec.tree_stages + self.split
         pipelined = spec.accumulate_stages
         kind = ("_acc" if spec.accumulates else "") + ("_reg" if self.split else "")
-        kind += f"_save{spec.resolve_stages}" * spec.saves + f"_t{spec.reduction_stages}" * (
+        kind += f"_save{spec.resolve_cycles}" * spec.saves + f"_t{spec.reduction_stages}" * (
             spec.reduction_stages > 0
         )
         ports = {
@@ -48,7 +48,7 @@ class Lane(Block):
             "enable_sum": In(pipelined),
             "enable_accumulator": In(1 if spec.accumulates and (filed or not spec.buffered) else 0),
             "enable_result": In(1 if spec.separate else 0),
-            "enable_resolve": In(spec.resolving_stages),
+            "enable_resolve": In(spec.resolving),
             "address": In(address if filed else 0),
             "file_address": In(address if filed and pipelined else 0),
             "stored": In(width if sram else 0),
@@ -71,8 +71,10 @@ class Lane(Block):
             m.d.sync += self._accumulator.eq(Mux(self.enable_accumulator, total, self._accumulator))
             m.d.comb += self.result.eq(self._accumulator)
             return m
-        held = register(m, len(total), "held_result", self.enable_result, total)
-        m.d.comb += self.result.eq(self._resolved(m, held) if spec.saves else held)
+        if spec.saves:
+            m.d.comb += self.result.eq(self._resolved(m, total))
+        else:
+            m.d.comb += self.result.eq(register(m, len(total), "held_result", self.enable_result, total))
         return m
 
     def _rows(self, word: Value) -> list[Value]:
@@ -81,24 +83,26 @@ class Lane(Block):
         carry = word[width:]
         return [word[:width], carry if len(carry) == width else Cat(Const(0, 1), carry)]
 
-    def _resolved(self, m: Module, held: Value) -> Value:
-        """Sum and carry word of a finished result, added from the lowest bits up, a piece behind every register."""
-        width, stages = self.spec.result_width, self.spec.resolve_stages
-        found: Value = Const(0, 0)
-        left, right = self._rows(held)
+    def _resolved(self, m: Module, total: Signal) -> Value:
+        """The register of a finished result, whose two words are added in place, a piece a cycle, lowest bits first."""
+        width, cycles = self.spec.result_width, self.spec.resolve_cycles
+        sums = total[:width]
+        saved = register(m, len(total) - width, "held_carry", self.enable_result, total[width:])
+        carries = self._rows(Cat(sums, saved))[1]
         carry: Value = Const(0, 1)
-        for stage in range(stages + 1):
-            enable, last = self.enable_resolve[stage], stage == stages
-            size = width * (stage + 1) // (stages + 1) - len(found)
-            piece = Signal(size + (not last), name=f"piece{stage}")
-            m.d.comb += piece.eq(left[:size] + right[:size] + carry)
-            found = Cat(found, piece[:size])
-            found = register(m, len(found), f"resolved{stage}", enable, found)
-            if not last:
-                left = register(m, len(left) - size, f"left{stage}", enable, left[size:])
-                right = register(m, len(right) - size, f"right{stage}", enable, right[size:])
-                carry = register(m, 1, f"carry{stage}", enable, piece[-1])
-        return found
+        kept, found = Signal(int(cycles > 1), name="resolve_carry", reset_less=True), []
+        for cycle, enable in enumerate(self.enable_resolve):
+            low, high = width * cycle // cycles, width * (cycle + 1) // cycles
+            held = Signal(high - low, name=f"held_result{cycle}", reset_less=True)
+            piece = Signal(high - low + (high < width), name=f"piece{cycle}")
+            m.d.comb += piece.eq(held + carries[low:high] + carry)
+            with m.If(self.enable_result):
+                m.d.sync += held.eq(sums[low:high])
+            with m.Elif(enable):
+                m.d.sync += [held.eq(piece), *([kept.eq(piece[-1])] if high < width else [])]
+            carry = kept
+            found.append(held)
+        return Cat(*found)
 
     def _total(self, m: Module, total: Signal) -> Value:
         spec = self.spec

@@ -33,7 +33,7 @@ class TernaryLut(Accelerator):
     place = "tile"
 
     def __init__(self, spec: TernaryLutSpec) -> None:
-        stages = 2 + spec.load_stages + spec.build_stages + spec.sweep_stages + spec.resolving_stages
+        stages = 2 + spec.load_stages + spec.build_stages + spec.sweep_stages + spec.resolving
         self.latency = f"{stages} cycles from a weight and its tile to a result"
         self.throughput = f"one weight beat per cycle, {spec.peak_macs} multiply-accumulates"
         super().__init__(spec)
@@ -112,10 +112,7 @@ class TernaryLut(Accelerator):
             for stage, enable in enumerate(lines):
                 held = register(m, width, f"broken_{name}{stage}", enable, held)
         last = control.enable_result if spec.separate else control.enable_accumulator
-        held = register(m, width, "broken_result", last, held)
-        for stage, enable in enumerate(control.enable_resolve):
-            held = register(m, width, f"broken_resolve{stage}", enable, held)
-        self._broken = held
+        self._broken = register(m, width, "broken_result", last, held)
         return Cat(*results)
 
     def _to_float(self, m: Module, results: list[Value]) -> list[Value]:
