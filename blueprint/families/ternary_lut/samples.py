@@ -23,6 +23,9 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "accumulator": ("auto", "registers", "sram"),
     "n_tile": (0,),
     "act_buffer": (False,),
+    "carry_save_sums": (False,),
+    "resolve_cycles": (1,),
+    "reduction_stages": (0,),
 }
 
 calibration = Calibration(arithmetics=("integer", "exact", "float"), choices=_CHOICES)
@@ -45,6 +48,8 @@ _SIZES = {
 
 #: Share of random designs that keep all partial sums without need, and of those that keep one column group only.
 _WHOLE, _NARROW = 0.1, 0.4
+#: Share of random designs with carry-save accumulators where they can be, and the most cycles of their last addition.
+_SAVING, _RESOLVES = 0.5, 4
 
 Integers = npt.NDArray[np.int64]
 
@@ -59,7 +64,9 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
         ),
         lambda p: p.arithmetic == arithmetic and _is_small(p),
     )
-    return {**found, **_output_tiles(TernaryLutParameters.columns(found), random.spawn(1)[0])}
+    tiles, steps = random.spawn(2)
+    found = {**found, **_output_tiles(TernaryLutParameters.columns(found), tiles)}
+    return {**found, **_carry_save(found, steps)}
 
 
 def _output_tiles(p: TernaryLutParameters, random: np.random.Generator) -> dict[str, Any]:
@@ -69,6 +76,19 @@ def _output_tiles(p: TernaryLutParameters, random: np.random.Generator) -> dict[
     most = (p.column_groups - 1) * p.fetch_count
     n_tile = p.fetch_count if random.random() < _NARROW else int(random.integers(p.fetch_count, most + 1))
     return {"n_tile": n_tile, "act_buffer": bool(random.integers(2))}
+
+
+def _carry_save(found: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    """Carry-save accumulators for half of the designs that can have them, and registers inside the reduction."""
+    p = TernaryLutParameters.columns(found)
+    changed: dict[str, Any] = {}
+    if p.whole and p.accumulates and not p.in_sram and p.reduction == "carry_save" and random.random() < _SAVING:
+        most = min(p.result_width // 2, _RESOLVES)
+        changed |= {"carry_save_sums": True, "resolve_cycles": int(random.integers(1, most + 1))}
+        p = TernaryLutParameters.columns({**found, **changed})
+    if p.whole and p.reduction == "carry_save" and not p.folded:
+        changed["reduction_stages"] = int(random.integers(0, max(int(p.offset_sums[0]), 1)))
+    return changed
 
 
 def _is_small(p: TernaryLutParameters) -> bool:
