@@ -44,15 +44,31 @@ def _ternary_lut(p: Mapping[str, Any], operands: Mapping[str, Array], names: Nam
     memory = several and words > 1 and _is_memory(p, words)
     build = (max(p["mu"] - 2, 0) if p["build_style"] == "pipelined" else 0) + p["build_register"]
     build += (p["mu"] - 1) * adder
-    ahead = p["fetch_register"] + _stages(tables) * adder
+    ahead = p["fetch_register"] + _stages(tables) * adder + p["reduction_stages"]
     register = (p["reduction_register"] and several) or (memory and ahead == 0)
     sweep = ahead + register + (adder if several else 0)
     again = sweep + 1 if several and adder else 0
+    if p["carry_save_sums"]:
+        kept = words < whole and p["act_buffer"]
+        return _carry_save(groups, tiles, columns, words, p["resolve_cycles"]) + int(build + sweep + kept)
     if words == whole:
         return int((groups * tiles - 1) * max(columns, again) + columns + build + sweep + 2)
     passes = [min(words, columns - at) for at in range(0, columns, words)]
     swept = sum((tiles - 1) * max(count, again) + count for count in passes)
     return int(groups * swept + build + sweep + 2 + p["act_buffer"])
+
+
+def _carry_save(groups: int, tiles: int, columns: int, words: int, resolve: int) -> int:
+    """Beat by beat: a finished result is added in so many cycles, and leaves before the next one enters."""
+    now, free = 0, 0
+    for first in [*range(0, columns, words)] * groups:
+        for tile in range(tiles):
+            for _ in range(first, min(first + words, columns)):
+                now += 1
+                if tile == tiles - 1:
+                    now = max(now, free)
+                    free = now + 1 + resolve
+    return now + resolve + 2
 
 
 def _is_memory(p: Mapping[str, Any], words: int) -> bool:
