@@ -86,7 +86,8 @@ def _carry_save(found: Mapping[str, Any], random: np.random.Generator) -> dict[s
         most = min(p.result_width // 2, _RESOLVES)
         changed |= {"carry_save_sums": True, "resolve_cycles": int(random.integers(1, most + 1))}
         p = TernaryLutParameters.columns({**found, **changed})
-    if p.whole and p.reduction == "carry_save" and not p.folded:
+    apart = p.saves or p.reduction_register or not p.accumulates
+    if p.whole and p.reduction == "carry_save" and apart:
         changed["reduction_stages"] = int(random.integers(0, max(int(p.offset_sums[0]), 1)))
     return changed
 
