@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -110,7 +111,7 @@ def _each(function: Callable[..., tuple[int, ...]], *numbers: Number) -> tuple[N
     if not any(isinstance(value, np.ndarray) for value in numbers):
         return function(*numbers)
     # One number per combination: sorting numbers is much faster than sorting rows of a table.
-    packed: Number = np.zeros((), np.int64)
+    packed: Any = np.zeros((), np.int64)
     for value in numbers:
         packed = (packed << _PACKED) + value
     unique, inverse = np.unique(packed, return_inverse=True)

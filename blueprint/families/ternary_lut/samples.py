@@ -82,7 +82,13 @@ def _carry_save(found: Mapping[str, Any], random: np.random.Generator) -> dict[s
     """Carry-save accumulators for half of the designs that can have them, and registers inside the reduction."""
     p = TernaryLutParameters.columns(found)
     changed: dict[str, Any] = {}
-    if p.whole and p.accumulates and not p.in_sram and p.reduction == "carry_save" and random.random() < _SAVING:
+    if (
+        p.whole
+        and p.accumulates
+        and not p.in_sram
+        and p.reduction == "carry_save"
+        and random.random() < _SAVING
+    ):
         most = min(p.result_width // 2, _RESOLVES)
         changed |= {"carry_save_sums": True, "resolve_cycles": int(random.integers(1, most + 1))}
         p = TernaryLutParameters.columns({**found, **changed})
