@@ -14,7 +14,7 @@ import numpy as np
 
 from blueprint import counting
 from blueprint.arithmetic import carry_save, floating, ternary
-from blueprint.families.ternary_lut import formats
+from blueprint.families.ternary_lut import chains, formats, saving
 from blueprint.families.ternary_lut.parameters import (
     MOST_MU,
     MOST_TABLES,
@@ -51,8 +51,6 @@ from blueprint.unit import (
 
 #: Estimated share of cycles, at full throughput, in which a counter of tokens or tiles steps.
 _COUNTING = 0.1
-#: Full adders in series by which the rows of a beat enter a sum and a carry word.
-ROWS_ADDED = 2
 #: A byte of five trits becomes five weights of two bits.
 _UNPACKING = {"inputs": 8, "outputs": 2 * 5}
 
@@ -253,29 +251,9 @@ def _whole_lane(p: TernaryLutParameters) -> tuple[Unit, ...]:
         ADDER("lane", lanes * tree * folded, width=p.sum_width),
         SIGN_ADDER("lane", lanes * p.accumulates * whole, width=above),
         ADDER("lane", lanes * split * whole, width=p.sum_width),
-        *(_carry_save(p, lanes) if np.any(p.saves) else ()),
-        *(_inside(p, lanes) if np.any(p.reduction_stages > 0) else ()),
+        *(saving.units(p, lanes) if np.any(p.saves) else ()),
+        *(saving.inside(p, lanes) if np.any(p.reduction_stages > 0) else ()),
     )
-
-
-def _carry_save(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
-    """Sum and carry word: the steps that add two rows of a beat, and the pieces of the sum of a finished result."""
-    lanes, width, cycles = lanes * p.saves, p.result_width, p.resolve_cycles
-    once = 1 / p.most_tiles
-    top = smaller(p.entry_width - 1 + clog2(p.lut_count), width)
-    both = flag(p.lut_count > 1)
-    return (
-        COMPRESSOR("lane", lanes, width=width + both * top),
-        HALF_ADDER("lane", lanes, width=1 + (1 - both) * top),
-        ADDER("lane", lanes * cycles, width=ceil_div(width, cycles), activity=once),
-        MUX("lane", lanes, entries=2, width=width, activity=once),
-        REGISTER("lane", lanes, width=flag(cycles > 1), enable=1, activity=once),
-    )
-
-
-def _inside(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
-    """Registers between the steps of a carry-save reduction."""
-    return (REGISTER("lane", lanes * flag(p.reduction_stages > 0), width=p.offset_sums[1], enable=1),)
 
 
 def _accumulators(p: TernaryLutParameters) -> tuple[Unit, ...]:
@@ -367,13 +345,13 @@ def paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     tail, cuts = _tail(p), _cuts(p)
     whole = flag(p.adder_stages == 0) * flag(p.reduction_stages == 0)
     return (
-        *_runs(
+        *chains.runs(
             ("build", "fetch", "reduce", "accumulate"), (_build_path(p), _table_path(p), *tail), cuts, whole
         ),
-        *_runs(("key", "reduce", "accumulate"), (_key_path(p), *tail), cuts[1:], whole),
+        *chains.runs(("key", "reduce", "accumulate"), (_key_path(p), *tail), cuts[1:], whole),
         *(_pieces(p) if possible(p.adder_stages > 0) else ()),
         *(_steps(p) if np.any(p.reduction_stages > 0) else ()),
-        *((_resolve_path(p),) if np.any(p.saves) else ()),
+        *((saving.resolved(p),) if np.any(p.saves) else ()),
         *_accumulator_paths(p),
         *(_conversions(p) if possible(p.fixed) else ()),
         *(_recalls(p) if possible(p.act_buffer) else ()),
@@ -402,7 +380,7 @@ def _fetched(p: TernaryLutParameters) -> tuple[Unit, ...]:
 def _tail(p: TernaryLutParameters) -> tuple[tuple[Unit, ...], ...]:
     """Paths through the sum of a beat and through the accumulation, whose adders hold no registers."""
     last = ADDER("lane", p.reduction_registered * p.whole * (1 - p.saves), width=p.result_width)
-    saved = COMPRESSOR("lane", ROWS_ADDED * p.saves, width=1)
+    saved = COMPRESSOR("lane", saving.ROWS_ADDED * p.saves, width=1)
     return _reduction(p), (last, saved, FLOAT_ADDER("lane", p.floats * p.accumulates, **_float(p)))
 
 
@@ -421,15 +399,9 @@ def _steps(p: TernaryLutParameters) -> Iterator[Path]:
     table = (("build", _build_path(p), built), ("fetch", _table_path(p), fetched), *tail)
     for chain in (table, (("key", _key_path(p), fetched), *tail)):
         names, steps, cuts = zip(*chain, strict=True)
-        yield from _runs(names, steps, cuts[:-1], share)
+        yield from chains.runs(names, steps, cuts[:-1], share)
     middle = ceil_div(depth, stages + 1) * (stages > 1)
     yield Path("inside-compress", (COMPRESSOR("lane", middle, width=1),))
-
-
-def _resolve_path(p: TernaryLutParameters) -> Path:
-    """A piece of the adder of a finished result's sum and carry word."""
-    piece = ceil_div(p.result_width, p.resolve_cycles)
-    return Path("resolve", (ADDER("lane", p.saves, width=piece),))
 
 
 def _pieces(p: TernaryLutParameters) -> Iterator[Path]:
@@ -464,7 +436,7 @@ def _pieces(p: TernaryLutParameters) -> Iterator[Path]:
     )
     for chain in (table, (("keyed", _key_path(p), fetched), *tail)):
         names, steps, cuts = zip(*chain, strict=True)
-        yield from _runs(names, steps, cuts[:-1], inside)
+        yield from chains.runs(names, steps, cuts[:-1], inside)
     levels = flag(p.mu > 2) * flag(p.build_style != "pipelined"), flag(p.lut_count > 2)
     yield Path("inside-build", pair(building * np.maximum(middle, levels[0] * (end + begin))))
     yield Path("inside-reduce", adder(adding * np.maximum(middle, levels[1] * (end + begin))))
@@ -568,7 +540,7 @@ def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     into = (
         AND_ROW("lane", accumulates, width=p.kept_width),
         ADDER("lane", accumulates * p.whole * (1 - p.saves), width=p.result_width),
-        COMPRESSOR("lane", ROWS_ADDED * p.saves, width=1),
+        COMPRESSOR("lane", saving.ROWS_ADDED * p.saves, width=1),
         FLOAT_ADDER("lane", accumulates * p.floats * piece_lengths(p)[0], **_float(p)),
     )
     return (
@@ -610,20 +582,3 @@ def _sequence_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
         HALF_ADDER("control", 1, width=smaller(widest, counting.REACH)),
         BROADCAST("control", 1, fanout=larger(tile, p.fetch_count * p.result_width)),
     )
-
-
-def _runs(
-    names: tuple[str, ...], steps: tuple[tuple[Unit, ...], ...], cuts: tuple[Number, ...], share: Number
-) -> Iterator[Path]:
-    """Runs of steps between registers, in ``share`` of the designs; ``cuts`` are the steps followed by a register."""
-    for first in range(len(steps)):
-        for last in range(first, len(steps)):
-            present: Number = share
-            for cut in range(first, min(last, len(cuts))):
-                present = present * (1 - cuts[cut])
-            if first > 0:
-                present = present * cuts[first - 1]
-            if last < len(cuts):
-                present = present * cuts[last]
-            chosen = [unit for group in steps[first : last + 1] for unit in group]
-            yield Path("-".join(names[first : last + 1]), tuple(unit.times(present) for unit in chosen))

@@ -13,7 +13,7 @@ from blueprint.arithmetic import floating, random_floats
 from blueprint.arithmetic.floating import FloatFormat
 from blueprint.families.ternary_lut.parameters import TernaryLutParameters
 from blueprint.family import Arrays, Calibration
-from blueprint.numbers import choose
+from blueprint.numbers import choose, larger
 from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import MANY_TOKENS, Gemm
 
@@ -94,7 +94,7 @@ def _carry_save(found: Mapping[str, Any], random: np.random.Generator) -> dict[s
         p = TernaryLutParameters.columns({**found, **changed})
     apart = p.saves or p.reduction_register or not p.accumulates
     if p.whole and p.reduction == "carry_save" and apart:
-        changed["reduction_stages"] = int(random.integers(0, max(int(p.offset_sums[0]), 1)))
+        changed["reduction_stages"] = int(random.integers(0, larger(p.offset_sums[0], 1)))
     return changed
 
 
