@@ -81,13 +81,13 @@ class Rows:
     def merged(self) -> "Rows":
         """The bits ``top`` of two rows, of which at most one is set, in the first row."""
         top = self.top
-        if not any(len(row) > top for row in self.rows):
-            return self
-        high = Cat(*(row[top] for row in self.rows if len(row) > top)).any()
-        low = [row[:top] for row in self.rows]
-        known = [row[:top] for row in self.known]
-        first = (*known[0], *(0,) * (top - len(known[0])), None)
-        return Rows([Cat(zero_extend(low[0], top), high), *low[1:]], [first, *known[1:]], self.singles, top)
+        low, known = [row[:top] for row in self.rows], [row[:top] for row in self.known]
+        pairs = zip(self.rows, self.known, strict=True)
+        high = [row[top] for row, bits in pairs if len(bits) > top and bits[top] is None]
+        if high:
+            known[0] = (*known[0], *(0,) * (top - len(known[0])), None)
+            low[0] = Cat(zero_extend(low[0], top), Cat(*high).any())
+        return Rows(low, known, self.singles, top)
 
     def held(self, m: Module, name: str, enable: Value) -> "Rows":
         """The rows, without single bits, behind a register."""
