@@ -35,7 +35,7 @@ def check() -> None:
                 f"{VARIABLE} must name absolute folders, not {str(root)!r}; use {root.absolute()}"
             )
         place = root / "blueprint" / "families"
-        if not place.is_dir() or not _folders(place):
+        if not _folders(place):
             what = "must name folders with blueprint/families/<name>/__init__.py"
             raise ParamError(f"{VARIABLE} {what}, not {str(root)!r}")
         for room in _ROOMS:

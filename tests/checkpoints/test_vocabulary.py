@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers
 
 from blueprint.errors import SpecError
 from checkpoints import vocabulary
@@ -48,6 +50,54 @@ def test_a_sign_goes_with_its_word_as_the_file_says() -> None:
         for name in ("gpt-2", "llama-bpe")
     }
     assert cut == {"gpt-2": [0, 1], "llama-bpe": [2]}
+
+
+@pytest.mark.parametrize("pre", ["gpt-2", "default", "llama-bpe", None])
+def test_text_is_cut_into_the_letters_that_stand_for_its_bytes(pre: str | None) -> None:
+    """A space is the letter G with a dot and every byte of an umlaut has a letter of its own, however text is cut."""
+    tokens = ["a", "\u0120", "\u0120a", "\u00c3", "\u00bc", "\u010a"]
+    found = of(tokens=tokens, merges=["\u0120 a"], **{"pre": pre} if pre else {})
+    assert found.encode("a a") == [0, 2]
+    assert found.encode("\u00fc\n") == [3, 4, 5]
+    assert found.decode([0, 2, 3, 4, 5]) == "a a\u00fc\n"
+
+
+def test_tokens_that_control_are_no_text_and_those_of_users_are() -> None:
+    """Types 3 and 4 of ``llama_token_type``; of type 1 is text, and 5 is of no use."""
+    tokens = ["a", "b", "ab", "<s>", "<u>", "<x>", "</s>"]
+    found = of(tokens=tokens, token_type=np.array([1, 1, 1, 3, 4, 5, 3]))
+    assert found.decode([3, 2, 4, 5, 6]) == "ab<u><x>"
+    assert found.encode("<s>ab</s>") == [3, 2, 6]
+    assert [vocabulary.NORMAL, vocabulary.CONTROL, vocabulary.USER_DEFINED, vocabulary.UNUSED] == [1, 3, 4, 5]
+    assert of(tokens=tokens).decode([3, 2, 6]) == "<s>ab</s>"
+
+
+def test_a_vocabulary_counts_tokens_that_were_added() -> None:
+    assert Vocabulary(tokenizers.Tokenizer(tokenizers.models.BPE()), PATH).size == 0
+    tokenizer = of().tokenizer
+    tokenizer.add_special_tokens(["<pad>", "<end>"])
+    assert Vocabulary(tokenizer, PATH).size == 5
+
+
+@pytest.mark.parametrize(("length", "shown"), [(1, 1), (141, 141), (159, 159), (160, 160), (161, 140), (999, 140)])
+def test_a_reason_is_quoted_on_one_line_and_short(
+    length: int, shown: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to 160 characters of it whole, of a longer one the first 140."""
+    reason = ("ab " * 999)[: length - 1] + "."
+
+    class Tokenizer:
+        @staticmethod
+        def from_file(path: str) -> None:
+            raise ValueError(f" {reason}\n".replace(" ", " \n\t"))
+
+    monkeypatch.setattr(vocabulary.packages, "load", lambda name, what: SimpleNamespace(Tokenizer=Tokenizer))
+    (tmp_path / "tokenizer.json").touch()
+    with pytest.raises(SpecError) as caught:
+        vocabulary.of_folder(tmp_path)
+    assert vocabulary.of_folder(tmp_path / "nowhere") is None
+    said = f"file must be a tokenizer, and it is not: {reason[:shown]}{'' if shown == length else '...'}"
+    assert str(caught.value) == f"{tmp_path / 'tokenizer.json'}:1:1: {said}"
 
 
 def test_none_is_none() -> None:
