@@ -65,7 +65,9 @@ def test_a_relative_folder_is_not_searched_and_is_refused(
     assert refusal() == f"{outside.VARIABLE} must name absolute folders, not 'one'; use {tmp_path / 'one'}"
 
 
-@pytest.mark.parametrize("places", [(), ("blueprint",), ("blueprint/families",), ("generator/families/mine",)])
+@pytest.mark.parametrize(
+    "places", [(), ("blueprint",), ("blueprint/families",), ("generator/families/mine",)]
+)
 def test_a_folder_without_a_family_is_refused(places: tuple[str, ...], name: Name, tmp_path: Path) -> None:
     one = family(tmp_path / "one", *places)
     name(one)

@@ -6,10 +6,19 @@ import re
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pytest
 
 from blueprint.errors import ParamError
-from blueprint.workloads.tasks import LARGEST, Attention, Gemm, Rowwise, check_temperature, parse_gemm
+from blueprint.workloads.tasks import (
+    LARGEST,
+    MANY_TOKENS,
+    Attention,
+    Gemm,
+    Rowwise,
+    check_temperature,
+    parse_gemm,
+)
 
 SIZES: dict[Any, dict[str, int]] = {
     Gemm: {"m": 2, "k": 3, "n": 5, "count": 7},
@@ -58,9 +67,7 @@ def test_a_size_is_at_least_one(task: Any, what: str) -> None:
         ),
     ],
 )
-def test_attention_that_contradicts_itself_is_refused(
-    given: dict[str, Any], what: str, message: str
-) -> None:
+def test_attention_that_contradicts_itself_is_refused(given: dict[str, Any], what: str, message: str) -> None:
     with pytest.raises(ParamError) as caught:
         Attention(**SIZES[Attention] | given)
     assert str(caught.value) == f"Attention {message}"
@@ -81,12 +88,7 @@ def seen(task: Attention, query: int) -> set[int]:
         for key in range(task.keys)
         if task.mask == "none"
         or key <= at
-        and (
-            task.mask == "causal"
-            or key > at - task.window
-            or task.mask == "lambda"
-            and key < task.sinks
-        )
+        and (task.mask == "causal" or key > at - task.window or task.mask == "lambda" and key < task.sinks)
     }
 
 
@@ -94,11 +96,10 @@ def test_visible_keys_and_pairs_are_those_counted_one_by_one() -> None:
     """With two sinks a window slides behind them: what both show of the first positions counts once."""
     masks = [("none", 0, 0), ("causal", 0, 0), ("window", 1, 0), ("window", 3, 0), ("lambda", 2, 2)]
     for queries, more, (mask, window, sinks) in product((1, 2, 5), (0, 1, 4, 9), masks):
-        task = Attention(
-            queries, queries + more, 4, 2, 8, mask=mask, window=window, sinks=sinks, count=3
-        )
+        task = Attention(queries, queries + more, 4, 2, 8, mask=mask, window=window, sinks=sinks, count=3)
         counted = [len(seen(task, query)) for query in range(queries)]
         assert [task.visible(query) for query in range(queries)] == counted, task
+        assert task.visible(np.arange(queries)).tolist() == counted, task
         assert task.pairs == sum(counted), task
         assert task.macs == sum(counted) * (8 + 8) * 4 * 3, task
 
@@ -121,6 +122,16 @@ def test_what_tasks_say_of_themselves() -> None:
     assert drawn.sizes == {
         "rows": 3, "length": 8, "operation": "dot", "temperature": 0.5, "seed": 4, "position": 6,
     }  # fmt: skip
+
+
+def test_what_is_not_said_of_a_task() -> None:
+    assert MANY_TOKENS == 0b1111_1111_1111_1111
+    assert (Gemm(2, 3, 5).count, Gemm(2, 3, 5).macs) == (1, 30)
+    assert Attention(2, 6).sizes == {
+        "queries": 2, "keys": 6, "heads": 1, "kv_heads": 1, "dim": 64, "mask": "none", "window": 0, "sinks": 0,
+    }  # fmt: skip
+    assert (Attention(2, 6).count, Rowwise(3, 8).count, Rowwise(3, 8).operation) == (1, 1, "copy")
+    assert (Rowwise(3, 8).temperature, Rowwise(3, 8).seed, Rowwise(3, 8).position) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("given", [True, "1", None])

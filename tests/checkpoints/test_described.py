@@ -1,4 +1,4 @@
-"""What the metadata of a GGUF file and a ``config.json`` say of a decoder, key by key, and GGUF headers byte by byte."""
+"""Decoders as metadata of GGUF files and ``config.json`` describe them, key by key; GGUF headers, byte by byte."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def metadata(kind: str = KIND, **changes: Any) -> dict[str, Any]:
     }
 
 
-def of(vocab: int | None = 300, tied: bool = True, name: str | None = None, **given: Any) -> decoder.Described:
+def of(
+    vocab: int | None = 300, tied: bool = True, name: str | None = None, **given: Any
+) -> decoder.Described:
     return decoder.of_metadata(PATH, metadata(**given), vocab, tied, name)
 
 
@@ -224,7 +226,9 @@ def test_the_base_of_positions_may_stand_among_their_parameters(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("given", "token"), [(5, 5), (0, 0), ([7, 8], 7), ([], None), (None, None), (..., None)]
 )
-def test_the_first_token_of_a_list_begins_and_ends_a_text(given: Any, token: int | None, tmp_path: Path) -> None:
+def test_the_first_token_of_a_list_begins_and_ends_a_text(
+    given: Any, token: int | None, tmp_path: Path
+) -> None:
     found = folder(tmp_path, bos_token_id=given, eos_token_id=3).decoder
     assert (found.bos, found.eos) == (token, 3)
     found = folder(tmp_path, bos_token_id=4, eos_token_id=given).decoder
@@ -279,7 +283,11 @@ def word(text: str) -> bytes:
 
 
 def header(
-    pairs: list[tuple[str, int, bytes]], tensors: bytes = b"", count: int = 0, more: bytes = b"", version: int = 3
+    pairs: list[tuple[str, int, bytes]],
+    tensors: bytes = b"",
+    count: int = 0,
+    more: bytes = b"",
+    version: int = 3,
 ) -> gguf_header.Header:
     """A header of these pairs (key, type, value) and tensors, with bytes behind it."""
     data = b"GGUF" + struct.pack("<IQQ", version, count, len(pairs))
@@ -353,7 +361,10 @@ def test_a_tensor_has_its_dimensions_in_reverse(version: int) -> None:
     [
         ({"version": 1}, "version of GGUF must be 2 or 3, not 1"),
         ({"version": 4}, "version of GGUF must be 2 or 3, not 4"),
-        ({"version": 3 << 24}, "file must be little-endian GGUF, not big-endian; convert it where it was written"),
+        (
+            {"version": 3 << 24},
+            "file must be little-endian GGUF, not big-endian; convert it where it was written",
+        ),
         ({"tensors": tensor("a", ()), "more": bytes(9)}, "tensor 'a' must have 1 to 4 dimensions, not 0"),
         ({"tensors": tensor("a", (1,) * 5)}, "tensor 'a' must have 1 to 4 dimensions, not 5"),
         ({"tensors": tensor("a", (3, 0))}, "tensor 'a' must have elements, not the shape [0, 3]"),

@@ -12,7 +12,10 @@ import tokenizers
 
 from blueprint.errors import SpecError
 from checkpoints import vocabulary
+from checkpoints.reference import Reference
 from checkpoints.vocabulary import Vocabulary
+from tests import records
+from tests.checkpoints import files
 
 PATH = Path("m.gguf")
 WORDS = {
@@ -72,6 +75,14 @@ def test_tokens_that_control_are_no_text_and_those_of_users_are() -> None:
     assert of(tokens=tokens).decode([3, 2, 6]) == "<s>ab</s>"
 
 
+def test_tokens_that_begin_and_end_a_text_are_left_out() -> None:
+    tokenizer = of(tokens=["a", "<s>"], merges=[], token_type=np.array([1, 3])).tokenizer
+    begins = tokenizers.processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer.post_processor = begins
+    assert tokenizer.encode("a").ids == [1, 0]
+    assert Vocabulary(tokenizer, PATH).encode("a") == [0]
+
+
 def test_a_vocabulary_counts_tokens_that_were_added() -> None:
     assert Vocabulary(tokenizers.Tokenizer(tokenizers.models.BPE()), PATH).size == 0
     tokenizer = of().tokenizer
@@ -79,7 +90,9 @@ def test_a_vocabulary_counts_tokens_that_were_added() -> None:
     assert Vocabulary(tokenizer, PATH).size == 5
 
 
-@pytest.mark.parametrize(("length", "shown"), [(1, 1), (141, 141), (159, 159), (160, 160), (161, 140), (999, 140)])
+@pytest.mark.parametrize(
+    ("length", "shown"), [(1, 1), (141, 141), (159, 159), (160, 160), (161, 140), (999, 140)]
+)
 def test_a_reason_is_quoted_on_one_line_and_short(
     length: int, shown: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +117,15 @@ def test_none_is_none() -> None:
     assert vocabulary.of_metadata(PATH, {}) is None
 
 
+def test_records_of_checkpoints_do_not_change(tmp_path: Path) -> None:
+    """Of everything that a file of each form and its reference are read as."""
+    made = files.made(tmp_path)
+    for path in (files.folder(tmp_path / "tiny", made), files.gguf(tmp_path / "tiny.gguf", made)):
+        files.same(files.found(path), made)
+    assert Reference(made).logits([1, 2]).shape == (2, 300)
+    assert records.changeable("checkpoints") == {"Cache"}
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
@@ -121,6 +143,12 @@ def test_other_kinds_are_said_not_to_be_read(changes: dict[str, Any], why: str) 
         ({"tokens": None}, "tokenizer.ggml.tokens must be a list of texts, and is missing"),
         ({"merges": np.arange(3)}, "tokenizer.ggml.merges must be a list of texts, and is not"),
         ({"merges": ["a c"]}, "tokenizer.ggml.merges must join two tokens to a third, not 'a c'"),
+        ({"merges": ["b a"]}, "tokenizer.ggml.merges must join two tokens to a third, not 'b a'"),
+        ({"merges": ["c a"]}, "tokenizer.ggml.merges must join two tokens to a third, not 'c a'"),
+        (
+            {"tokens": ["a", ""], "merges": ["a "]},
+            "tokenizer.ggml.merges must join two tokens to a third, not 'a '",
+        ),
         ({"merges": ["ab"]}, "tokenizer.ggml.merges must join two tokens to a third, not 'ab'"),
         (
             {"tokens": ["a", "b", "a"]},
@@ -128,6 +156,10 @@ def test_other_kinds_are_said_not_to_be_read(changes: dict[str, Any], why: str) 
         ),
         (
             {"token_type": np.ones(2)},
+            "tokenizer.ggml.token_type must have one number for each of the 3 tokens",
+        ),
+        (
+            {"token_type": ["1", "1", "1"]},
             "tokenizer.ggml.token_type must have one number for each of the 3 tokens",
         ),
     ],
