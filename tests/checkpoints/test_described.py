@@ -275,6 +275,29 @@ def test_what_a_configuration_says_of_the_storage(
     assert found.claims or not wanted.masters
 
 
+def test_a_configuration_claims_ternary_weights_or_leaves_a_note(tmp_path: Path) -> None:
+    note = "the config does not say that the weights are ternary"
+    plain = folder(tmp_path)
+    assert not plain.claims and any(said.startswith(note) for said in plain.decoder.model.notes)
+    assert folder(tmp_path, model_type="bitnet", hidden_act="relu2").claims
+    found = folder(tmp_path, quantization_config={"quant_method": "bitnet"})
+    assert found.claims and not any(said.startswith(note) for said in found.decoder.model.notes)
+    scaled = folder(tmp_path, rope_scaling={"type": "linear"}).decoder.model.notes
+    assert scaled == (*plain.decoder.model.notes, scaled[-1]) and scaled[-1].startswith("rotary positions")
+
+
+@pytest.mark.parametrize("use", [True, False, None])
+def test_norms_in_front_of_every_product_are_refused(use: bool | None, tmp_path: Path) -> None:
+    given = {"quant_method": "bitnet", "use_rms_norm": use}
+    if not use:
+        assert folder(tmp_path, quantization_config=given).convention.divides
+        return
+    with pytest.raises(
+        SpecError, match="use_rms_norm must be false: norms in front of every product are not read$"
+    ):
+        folder(tmp_path, quantization_config=given)
+
+
 # Headers ------------------------------------------------------------------------------------------------------------
 
 

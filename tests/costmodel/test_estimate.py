@@ -16,9 +16,10 @@ from blueprint.unit import KINDS, Path, Unit
 from blueprint.workloads.tasks import parse_gemm
 from blueprint.workloads.workload import of_gemm
 from costmodel.calibration import sampling
-from costmodel.model import estimate, evaluate, features, glitches
+from costmodel.model import breakdown, estimate, evaluate, explain, features, glitches
 from costmodel.model.work import Asked, Dram
 from costmodel.technology import technology
+from tests import records
 
 KIND = registry.get("ternary_lut")
 DESIGNS = sampling.designs(KIND, 40, 11)
@@ -220,3 +221,15 @@ def test_same_seed_draws_the_same_designs() -> None:
     assert sampling.designs(KIND, 3, 11) == DESIGNS[:3]
     assert sampling.designs(KIND, 3, 12) != DESIGNS[:3]
     assert len({spec.design_hash for spec in DESIGNS}) == len(DESIGNS)
+
+
+def test_records_of_estimates_do_not_change() -> None:
+    """Of a design with all that an estimate, its parts and their reasons are made of."""
+    asked = Asked(of_gemm(parse_gemm("1x64x64")), Dram(10.0, 4.0, "made up"))
+    design, tech = _design(), technology.load("asap7")
+    costs = evaluate.TechnologyCosts(tech)
+    estimator = evaluate.Estimator.of(KIND, costs, asked)
+    assert sum(breakdown.of(estimator, design, 100.0).areas.values()) > 0
+    assert explain.total(explain.area(design, tech)) > 0 and explain.clock(design, tech)[1]
+    drafts = {"Group", "Module", "_Draft", "_Net", "_Node", "_Port", "_Sum"}
+    assert records.changeable("costmodel") == drafts

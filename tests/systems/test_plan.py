@@ -19,7 +19,7 @@ from compiler import calibration, image, passes
 from compiler.builder import Builder, Moved
 from compiler.compile import Plan, compile_model, compile_shapes
 from compiler.layout import Constants, Layout, contained
-from compiler.plan import Machine, Shapes, Table, reserve
+from compiler.plan import Machine, Shapes, Table, Tile, reserve
 from compiler.prompts import DECODE
 from compiler.purpose import Purpose
 from tests import records
@@ -120,6 +120,11 @@ def test_tiles_are_even_and_of_whole_columns(name: str) -> None:
         assert all(size % step == 0 and 0 < size <= machine.tiles[product] for size in sizes)
         least = math.ceil(n / machine.tiles[product])
         assert sizes[0] == step * math.ceil(n / step / least)
+
+
+def test_a_tile_that_is_moved_lies_so_many_bytes_further_on() -> None:
+    tile = Tile(1, "q", 4, 32, 8, 4096, 6, 96)
+    assert tile.moved(64) == Tile(1, "q", 4, 32, 8, 4096 + 64, 6, 96)
 
 
 def test_sizes_of_products_are_those_of_their_matrices() -> None:
