@@ -72,6 +72,8 @@ def test_what_is_left_out_follows_from_the_rest() -> None:
     assert found.decoder.rope_theta == 10_000.0
     open_end = of(tokenizer__ggml__bos_token_id=True, tokenizer__ggml__eos_token_id=None)
     assert (open_end.decoder.bos, open_end.decoder.eos) == (None, None)
+    other = of(tokenizer__ggml__bos_token_id="1", tokenizer__ggml__eos_token_id=0)
+    assert (other.decoder.bos, other.decoder.eos) == (None, 0)
     narrow = of(embedding_length=4, attention__key_length=None)
     assert narrow.decoder.model.head_dim == 1
 
@@ -218,6 +220,20 @@ def test_constants_of_a_class_are_taken_and_noted(
     assert (found.decoder.epsilon, found.decoder.rope_theta, notes(found)) == (0.25, 3.0, [])
 
 
+@pytest.mark.parametrize(("key", "value"), [("rms_norm_eps", 0.0), ("rope_theta", 0), ("rope_theta", -1.0)])
+def test_constants_of_a_configuration_are_above_zero(key: str, value: float, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=rf"{key} must be finite and above 0, not {value}$"):
+        folder(tmp_path, **{key: value})
+
+
+@pytest.mark.parametrize("value", ["1e999", "-1e999"])
+def test_constants_of_a_configuration_are_finite(value: str, tmp_path: Path) -> None:
+    text = json.dumps(CONFIG | {"rms_norm_eps": 77}).replace("77", value)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(SpecError, match=r"rms_norm_eps must be finite and above 0, not -?inf$"):
+        decoder.of_folder(tmp_path, "tiny")
+
+
 def test_the_base_of_positions_may_stand_among_their_parameters(tmp_path: Path) -> None:
     for given, theta in (({"rope_theta": 7.0}, 7.0), ({}, 500_000.0), ({"rope_type": "default"}, 500_000.0)):
         assert folder(tmp_path, rope_parameters=given).decoder.rope_theta == theta
@@ -231,6 +247,7 @@ def test_the_first_token_of_a_list_begins_and_ends_a_text(
 ) -> None:
     found = folder(tmp_path, bos_token_id=given, eos_token_id=3).decoder
     assert (found.bos, found.eos) == (token, 3)
+    assert folder(tmp_path, bos_token_id=[True]).decoder.bos is None
     found = folder(tmp_path, bos_token_id=4, eos_token_id=given).decoder
     assert (found.bos, found.eos) == (4, token)
 

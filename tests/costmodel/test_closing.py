@@ -169,6 +169,26 @@ def test_area_counts_every_instance_of_a_module(tmp_path: Path) -> None:
     assert problem.area(netlists) == 3 * (1 + 1 + 6) + 2
 
 
+def test_a_path_goes_through_the_modules_of_its_cells() -> None:
+    """Names of instances may hold dots; a step without a place, and what is in no module of ours, is none."""
+    leaf = module({}, **{"cell": cell("INV", A=2)})
+    middle = module({}, **{"in.ner": {"type": "leaf", "connections": {}}, "own": cell("INV", A=2)})
+    top = module({}, **{"sub": {"type": "middle", "connections": {}}, "a.b": {"type": "leaf", "connections": {}}})
+    netlists = {"top": top, "middle": middle, "leaf": leaf}
+    path = {
+        "INV sub.own Y": ["middle"],
+        "INV sub.in.ner.cell Y": ["leaf"],
+        "INV a.b.cell Y": ["leaf"],
+        "INV mine Y": ["top"],
+        "INV memory.cell Y": ["top"],
+        "out 12": [],
+    }
+    for step, modules in path.items():
+        assert closure._modules("top", netlists, (step,)) == modules, step
+    assert closure._modules("top", netlists, tuple(path)) == ["middle", "leaf", "top"]
+    assert [closure._next(style) for style in closure.STYLES] == ["prefix", "gates", "gates"]
+
+
 # Trees and wires ----------------------------------------------------------------------------------------------------
 
 
