@@ -171,9 +171,11 @@ def test_area_counts_every_instance_of_a_module(tmp_path: Path) -> None:
 
 def test_a_path_goes_through_the_modules_of_its_cells() -> None:
     """Names of instances may hold dots; a step without a place, and what is in no module of ours, is none."""
-    leaf = module({}, **{"cell": cell("INV", A=2)})
+    leaf = module({}, cell=cell("INV", A=2))
     middle = module({}, **{"in.ner": {"type": "leaf", "connections": {}}, "own": cell("INV", A=2)})
-    top = module({}, **{"sub": {"type": "middle", "connections": {}}, "a.b": {"type": "leaf", "connections": {}}})
+    top = module(
+        {}, **{"sub": {"type": "middle", "connections": {}}, "a.b": {"type": "leaf", "connections": {}}}
+    )
     netlists = {"top": top, "middle": middle, "leaf": leaf}
     path = {
         "INV sub.own Y": ["middle"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from blueprint.errors import ParamError
 from blueprint.systems.address_map import PAGE
 from blueprint.systems.control import Hardware
 from blueprint.systems.instructions import Instruction
+from checkpoints.decoder import HALF, PAIRS
 from checkpoints.reference import Reference
 from compiler import calibration, image, passes
 from compiler.builder import Builder, Moved
 from compiler.compile import Plan, compile_model, compile_shapes
+from compiler.contents import Contents
 from compiler.layout import Constants, Layout, contained
-from compiler.plan import Machine, Shapes, Table, Tile, reserve
-from compiler.prompts import DECODE
+from compiler.plan import UNGATED, Machine, Shapes, Table, Tile, reserve
+from compiler.prompts import DECODE, turns
 from compiler.purpose import Purpose
 from tests import records
 from tests.systems import small
@@ -226,6 +229,85 @@ def test_a_transfer_has_its_bytes_and_those_that_it_may_touch(
 ) -> None:
     moved = Moved(100, 8, **given)
     assert (moved.size, moved.span) == (size, span)
+
+
+# Contents -----------------------------------------------------------------------------------------------------------
+
+
+def test_heads_of_queries_and_keys_have_rotated_pairs_side_by_side() -> None:
+    """Element i of a head pairs with i + 4 of its 8; other matrices, and pairs of neighbors, stay as they are."""
+    trained = small.checkpoint()
+    for rotary in (HALF, PAIRS):
+        given = dataclasses.replace(trained, decoder=dataclasses.replace(trained.decoder, rotary=rotary))
+        found = Contents(given, ())
+        for role in ("q", "k", "v", "o"):
+            codes, placed = trained.matrix(1, role).codes, found.codes(1, [role])
+            order = [0, 4, 1, 5, 2, 6, 3, 7] if rotary == HALF and role in "qk" else range(8)
+            rows = [8 * head + place for head in range(len(codes) // 8) for place in order]
+            assert np.array_equal(placed, codes[rows]), (rotary, role)
+        both = found.codes(0, ["up", "gate"])
+        assert np.array_equal(both[:64], trained.matrix(0, "up").codes)
+        assert np.array_equal(both[64:], trained.matrix(0, "gate").codes)
+        assert found.scale(0, "up") == float(trained.matrix(0, "up").multiplier[0, 0])
+
+
+def test_angles_are_those_of_every_pair_at_every_position() -> None:
+    trained = small.checkpoint()
+    found = Contents(trained, ()).tensor(None, "angles")
+    assert found.shape == (12, 8)
+    for position in range(12):
+        for pair in range(4):
+            angle = position / trained.decoder.rope_theta ** (pair / 4)
+            wanted = (math.cos(angle), math.sin(angle))
+            assert found[position, 2 * pair : 2 * pair + 2].tolist() == pytest.approx(wanted, abs=1e-5)
+
+
+def test_rows_of_a_table_become_integers_by_their_largest_magnitude() -> None:
+    trained = small.checkpoint()
+    table = np.array(trained.dense[None, "embedding"].read())
+    integers, scale = Contents(trained, ()).rows("embedding")
+    assert scale == pytest.approx([max(abs(float(value)) for value in row) / 127 for row in table])
+    assert np.abs(integers).max(axis=1).tolist() == [127] * 40
+    assert np.abs(integers * scale[:, None].astype(float) - table).max() <= 0.5001 * float(scale.max())
+    assert Contents(trained, ()).tensor(None, UNGATED).tolist() == [1.0] * 64
+
+
+@pytest.mark.parametrize("name", small.PRODUCTS)
+def test_tiles_lie_one_behind_the_other_with_the_beats_of_their_codes(name: str) -> None:
+    trained = small.checkpoint()
+    plan = compile_model(small.hardware(name), trained, calibration.measure(trained, [[3]]))
+    at, spec, contents = plan.layout["weights"].base, small.product(name), Contents(trained, ())
+    data, base = plan.layout.image(), plan.layout.base
+    shapes, order = Shapes(small.MODEL), []
+    for tile in plan.tiles:
+        codes = contents.codes(tile.layer, shapes.roles(tile.product))[tile.first : tile.first + tile.n]
+        act = np.zeros((1, tile.k), np.int64)
+        beats = np.asarray(spec.stimulus({"act": act, "wgt": codes.T.astype(np.int64)})["wgt"])
+        assert (tile.address, tile.beats, tile.k) == (at, len(beats), shapes.product(tile.product)[0])
+        stored = data[at - base : at - base + tile.size].reshape(tile.beats, -1)
+        assert np.array_equal(stored[:, : beats.shape[1]], beats) and not stored[:, beats.shape[1] :].any()
+        at += tile.size
+        order.append((tile.layer, tile.product))
+    assert list(dict.fromkeys(order)) == [
+        (n, each) for n in (0, 1) for each in ("kv", "q", "o", "ffn", "down")
+    ]
+
+
+def test_every_position_of_a_prompt_has_a_pass_and_the_last_one_chooses() -> None:
+    """Blocks cover the others without a gap; where they are no whole number, the second overlaps the first."""
+    for prompt, count, block in itertools.product(range(1, 14), (1, 3), (1, 2, 4, 5)):
+        found = turns(prompt, count, block)
+        chosen = [turn.position for turn in found if turn.program == DECODE]
+        assert chosen == list(range(prompt - 1, prompt - 1 + count))
+        others = [turn for turn in found if turn.program != DECODE]
+        wide = block if 1 < block <= prompt - 1 else 1
+        assert {turn.program for turn in others} <= {"block" if wide > 1 else "prompt"}
+        assert len(others) == math.ceil((prompt - 1) / wide)
+        begins = [turn.position for turn in others]
+        assert all(turn.position + turn.step == after.position for turn, after in itertools.pairwise(found))
+        assert not others or (begins[0], begins[-1] + wide) == (0, prompt - 1)
+        assert all(step == wide for step in np.diff(begins)[1:])
+        assert found[-1].step == 1
 
 
 # Listings -----------------------------------------------------------------------------------------------------------
