@@ -220,7 +220,9 @@ def test_five_readers_of_one_fall_into_two_one_and_two() -> None:
     trees = buffering.Trees(technology.load("asap7"), None)
     readers = [((f"r{n}", "A", 0), 1.0, 1) for n in range(5)]
     assert [len(group) for group in buffering._groups(readers, 2.0, trees)] == [2, 1, 2]
-    assert [len(group) for group in buffering._groups(readers[:1], 0.5, trees)] == [1]
+    assert [len(group) for group in buffering._groups(readers[:1], 0.25, trees)] == [1]
+    # The second of three lies in the middle of both parts, and stays in the first.
+    assert [len(group) for group in buffering._groups(readers[:3], 1.5, trees)] == [2, 1]
 
 
 WIRES = WireLoad("some", capacitance=0.5, resistance=0.0, slope=2.0, lengths=((1, 4.0), (2, 7.0)))
@@ -268,18 +270,21 @@ class Ports:
     def __init__(self) -> None:
         self.now: dict[str, int] = {}
         self.cycles: list[dict[str, int]] = []
+        self.settled = False
 
     def put(self, name: str, value: int) -> None:
-        self.now[name] = value
+        self.now[name], self.settled = value, False
 
     def read(self, name: str) -> int:
-        assert name in {axi.lite("awready"), axi.lite("wready")}
+        assert self.settled and name in {axi.lite("awready"), axi.lite("wready")}
         return len(self.cycles) % 3 == 2 or (len(self.cycles) % 3 == 1 and name == axi.lite("awready"))
 
     def settle(self) -> None:
-        """Nothing follows from the ports here."""
+        self.settled = True
 
     def clock(self) -> None:
+        assert self.settled
+        self.settled = False
         self.cycles.append(dict(self.now))
 
 
@@ -299,6 +304,7 @@ def test_a_bench_resets_writes_sizes_and_then_the_start(monkeypatch: pytest.Monk
     valid = [one.get(axi.lite("awvalid"), 0) for one in cycles]
     assert valid == [one.get(axi.lite("wvalid"), 0) for one in cycles]
     # Both channels are ready in every third cycle, and three cycles pass between a write and the next.
+    assert set(valid) == {0, 1}
     assert [place for place, high in enumerate(valid) if high] == [5, 9, 10, 11, 15, 16, 17]
     written = [
         (one[axi.lite("awaddr")], one[axi.lite("wdata")], one[axi.lite("wstrb")]) for one in cycles[5:]
