@@ -433,7 +433,13 @@ def test_what_a_gaussian_process_makes_least_is_the_likelihood_with_its_slope(
 def test_a_search_hands_out_as_many_new_designs_as_it_is_asked_for() -> None:
     """Known ones are replaced, by random ones where mutation finds none, by what is left in the end."""
     coding = Coding(toy.space())
-    for known, count, limit in ((0, 5, 1664), (0, 50, 1664), (1600, 50, 1664), (1600, 80, 1664), (100, 50, 120)):
+    for known, count, limit in (
+        (0, 5, 1664),
+        (0, 50, 1664),
+        (1600, 50, 1664),
+        (1600, 80, 1664),
+        (100, 50, 120),
+    ):
         old = np.random.default_rng(1).permutation(1664)[:known]
         unseen = Unseen(coding, old, limit, np.random.default_rng(2))
         wanted = coding.genomes(np.resize(old, count) if known else np.arange(count))
@@ -450,7 +456,9 @@ def test_a_search_hands_out_as_many_new_designs_as_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("known", [7, 8, 9])
 def test_the_first_designs_of_a_bayesian_search_are_random_then_it_proposes(known: int) -> None:
-    problem = toy.problem(changed(("method: auto", "method: bayesian, first: 8, batch: 3"), ("100000", "200")))
+    problem = toy.problem(
+        changed(("method: auto", "method: bayesian, first: 8, batch: 3"), ("100000", "200"))
+    )
     batch = problem.evaluate(np.arange(known))
     found: Any = search.start(problem, batch)
     asked = found.ask().tolist()

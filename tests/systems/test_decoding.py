@@ -109,7 +109,12 @@ def test_a_prompt_is_continued_by_the_largest_scores(found: Compiled, picture: I
     assert len(decoded.tokens) == 4
     heard: list[tuple[int, int]] = []
     alone = decoding.decode(
-        found.hardware, picture, [3, 17], 1, port("fixed"), told=lambda done, total: heard.append((done, total))
+        found.hardware,
+        picture,
+        [3, 17],
+        1,
+        port("fixed"),
+        told=lambda done, total: heard.append((done, total)),
     )
     assert heard == [(1, 2), (2, 2)] and alone.passes == [PROMPT, DECODE]
     stopped = decoding.decode(found.hardware, picture, [3, 17, 5], 4, port("fixed"), stop=decoded.tokens[0])
