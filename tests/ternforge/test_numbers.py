@@ -17,6 +17,7 @@ from blueprint.workloads.model import load
 from blueprint.workloads.workload import read_workload_file
 from dse.space_file import space_from
 from dse.study import open_study
+from ternforge import words
 from ternforge.cli import run
 from ternforge.verbs.explore import front_lines
 
@@ -325,3 +326,9 @@ def test_tables_and_pictures_show_the_same_units(tmp_path: Path, capsys: pytest.
         for scale, number in zip(scales, numbers, strict=False):
             value = values[identity][scale.name] * scale.factor
             assert float(number.replace(",", "")) == pytest.approx(value, rel=2e-3)
+
+
+def test_a_token_is_estimated_behind_1024_others_unless_told() -> None:
+    """As the page of systems says."""
+    assert words.CONTEXT == 1024
+    assert "behind 1,024 tokens" in (EXAMPLES.parent / "docs" / "systems.md").read_text()
