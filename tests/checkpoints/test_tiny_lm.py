@@ -5,7 +5,11 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import math
+import sys
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -96,3 +100,87 @@ def test_transformers_computes_the_same_logits(shipped: Checkpoint, window: list
     ours = Reference(shipped).logits(window[:64])
     assert np.array_equal(logits.argmax(axis=1), ours.argmax(axis=1))
     assert np.abs(logits - ours).max() < 2e-2 * np.abs(logits).max()
+
+
+def script(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A script of the example, with stand-ins for PyTorch and for the scripts that need it."""
+    for other in ("torch", "torch.nn", "torch.nn.functional", "corpus", "model", "train", "tokenizers"):
+        monkeypatch.setitem(sys.modules, other, MagicMock())
+    torch = sys.modules["torch"]
+    torch.nn.Module = object  # type: ignore[attr-defined]
+    spec = importlib.util.spec_from_file_location(f"of_the_example_{name}", FOLDER / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_ngrams_have_the_probabilities_of_kneser_and_ney(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts of the highest order, numbers of different tokens in front below, each less 0.75, the rest from below."""
+    ngram = script("evaluate", monkeypatch).NGram
+    text, kinds, order = [0, 1, 2, 0, 1, 3, 0, 1, 2, 2, 1, 2], 5, 3
+
+    def seen(gram: tuple[int, ...]) -> int:
+        places = range(len(text) - len(gram) + 1)
+        found = [place for place in places if tuple(text[place : place + len(gram)]) == gram]
+        return len(found) if len(gram) == order else len({text[p - 1] for p in found if p})
+
+    def naive(before: tuple[int, ...], token: int) -> float:
+        lower = naive(before[1:], token) if before else 1 / kinds
+        counts = [seen((*before, each)) for each in range(kinds)]
+        if not sum(counts):
+            return lower
+        left = 0.75 * sum(count > 0 for count in counts) * lower
+        return float((max(counts[token] - 0.75, 0) + left) / sum(counts))
+
+    model = ngram(text, order, kinds)
+    for before in ((), (0,), (4,), (0, 1), (1, 2), (4, 1), (2, 4)):
+        found = [model.probability(before, token) for token in range(kinds)]
+        assert found == pytest.approx([naive(before, token) for token in range(kinds)])
+        assert sum(found) == pytest.approx(1)
+    held = [0, 1, 2, 4, 1, 0, 1]
+    windows = [held[0:4], held[3:7]]
+    losses = [
+        -math.log(naive(tuple(window[max(0, place - 2) : place]), window[place]))
+        for window in windows
+        for place in range(1, len(window))
+    ]
+    assert model.loss(held, 3) == pytest.approx(sum(losses))
+
+
+def test_the_rate_of_learning_rises_and_falls_to_a_tenth(monkeypatch: pytest.MonkeyPatch) -> None:
+    rate = script("train", monkeypatch)._rate
+    assert [rate(step, 1100) for step in (0, 49, 99, 100, 600, 1100)] == pytest.approx(
+        [3e-5, 1.5e-3, 3e-3, 3e-3, 1.65e-3, 3e-4]
+    )
+    assert rate(350, 1100) == pytest.approx(3e-3 * (0.1 + 0.45 * (1 + math.sqrt(0.5))))
+    assert rate(100, 100) == pytest.approx(3e-3)
+
+
+class Words(np.ndarray):  # type: ignore[type-arg]
+    """An array with the few methods of a tensor that rounding takes."""
+
+    def abs(self) -> Any:
+        return np.abs(self)
+
+    def amax(self, dim: int, keepdim: bool) -> Any:
+        return self.max(axis=dim, keepdims=keepdim)
+
+    def clamp(self, min: float, max: float = math.inf) -> Any:
+        return np.clip(self, min, max)
+
+
+def test_a_model_that_learns_rounds_as_the_hardware_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights to -1, 0 or 1 times their mean magnitude, values to 255 levels of the largest one of each token."""
+    model = script("model", monkeypatch)
+    values = np.array([[0.5, -1.27, 0.004, 1.0], [2.54, 0.01, -0.03, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    levels = np.array([[50, -127, 0, 100], [127, 0, -2, 0], [0, 0, 0, 0]])
+    scales = np.array([[0.01], [0.02], [1e-5 / 127]])
+    assert np.allclose(model.int8(values.view(Words)), levels * scales, rtol=1e-12, atol=0)
+    weights = np.array([[0.1, -0.9, 0.4, -0.6], [0.0, 2.0, 0.26, 0.14]])
+    mean = np.abs(weights).mean()
+    codes = [[0, -1, 1, -1], [0, 1, 0, 0]]
+    assert mean == pytest.approx(0.55) and np.allclose(
+        model.ternary(weights.view(Words)), np.array(codes) * mean
+    )

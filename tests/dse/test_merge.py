@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import shutil
 import sqlite3
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from blueprint.errors import ParamError
 from dse import search, shard, space, store
 from dse.batch import Batch, encode, join
 from dse.explore import front, problem_of, run
-from dse.merge import merge
+from dse.merge import _allow_files, merge
 from dse.shard import Shard
 from dse.space_file import read_space
 from dse.store import StudyError
@@ -70,6 +71,22 @@ def test_merged_shards_are_the_study_of_one_machine(text: str, count: int, tmp_p
     for name in ("front.csv", "space.yaml", *(["points.csv"] if tables else [])):
         assert (tmp_path / "merged" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert not [path for path in (tmp_path / "merged").iterdir() if path.name.startswith(".")]
+
+
+def test_a_merge_may_open_as_many_files_as_it_needs(tmp_path: Path) -> None:
+    """Four for each shard and 256 more; a limit above is left as it is, and nothing goes beyond what is allowed."""
+    folders = shards(TEXT, 3, tmp_path)
+    kept = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        for soft, expected in ((200, 268), (267, 268), (268, 268), (300, 300)):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, kept[1]))
+            merged(folders, tmp_path / f"merged{soft}").close()
+            assert resource.getrlimit(resource.RLIMIT_NOFILE) == (expected, kept[1])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, kept[1]))
+        _allow_files(10**9)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 268
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, kept)
 
 
 def test_a_merged_study_goes_on(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -158,3 +159,109 @@ def test_the_box_that_names_the_knee_covers_no_point(goals: str, tmp_path: Path)
         assert len(inside) > 5 and not any(inside)
     assert all(axes.bbox.contains(*corner) for corner in area.corners())
     assert not area.overlaps(axes.get_legend().get_window_extent())
+
+
+def drawn_of(shown: figure.Picture) -> Figure:
+    drawn = Figure(figsize=(9.0, 5.8), dpi=150, layout="constrained")
+    FigureCanvasAgg(drawn)
+    plot._fill(drawn, shown)
+    return drawn
+
+
+def test_the_parts_of_a_picture_have_their_places_sizes_and_layers(study: Study) -> None:
+    shown = figure.picture(study)
+    drawn = drawn_of(shown)
+    axes = drawn.axes[0]
+    note = drawn._supxlabel  # type: ignore[attr-defined]
+    assert (note.get_position(), note.get_ha(), note.get_fontsize()) == ((0.01, 0.01), "left", 8)
+    assert max(map(len, note.get_text().splitlines())) <= 140
+    assert " ".join(note.get_text().split()).startswith(" ".join(shown.note.split()))
+    (star,) = [points for points in axes.collections if points.get_label() == "knee"]
+    assert shown.knee is not None
+    assert star.get_sizes().tolist() == [210] and star.get_zorder() == 5
+    assert star.get_offsets().tolist() == [shown.front[shown.knee, :2].tolist()]
+    (line,) = [each for each in axes.lines if len(each.get_xdata()) > 1]
+    assert (line.get_linewidth(), line.get_alpha(), line.get_zorder()) == (0.9, 0.6, 2)
+    assert np.array_equal(np.transpose(line.get_data()), figure.envelope(shown.front, shown.scales))
+    legend = axes.get_legend()
+    assert legend.get_frame().get_alpha() == 0.92
+    assert {text.get_fontsize() for text in legend.get_texts()} == {8}
+    (box,) = [text for text in axes.texts if text.get_text() == "\n".join(shown.knee_text)]
+    assert (box.get_fontsize(), box.get_zorder(), box.get_in_layout()) == (8, 6, False)
+    assert box.xyann in [place[:2] for place in plot._places(shown)]  # type: ignore[attr-defined]
+    assert len(drawn.axes) == 2 and drawn.axes[1].get_ylabel() == shown.scales[2].label
+
+
+def test_the_box_of_the_knee_may_stand_at_six_distances(study: Study) -> None:
+    places = plot._places(figure.picture(study))
+    far = list(dict.fromkeys(max(abs(across), abs(up)) for across, up, _, _ in places))
+    assert far == [14, 30, 60, 100, 150, 210] and len(places) == 6 * 4 * 3
+
+
+@pytest.mark.parametrize("families", ["toy", "[toy, twin]"])
+def test_one_objective_is_drawn_as_steps_of_all_that_are_shown(families: str, tmp_path: Path) -> None:
+    several = families != "toy"
+    twin = "  width: {range: [1, 8]}\n  twin: {width: [2, 4], ports: {log2: [1, 8]}}"
+    pairs = [(GOALS, "{area_um2: min}"), ("family: toy", f"family: {families}")]
+    pairs += [("  width: {range: [1, 32]}", twin)] if several else []
+    with run(toy.problem(changed(*pairs)), tmp_path) as found:
+        shown = figure.picture(found)
+        axes = drawn_of(shown).axes[0]
+        page = interactive._figure(shown)
+    *steps, knee = axes.lines
+    assert [line.get_label() for line in steps] == (["toy", "twin"] if several else ["_child0"])
+    assert (axes.get_legend() is not None) is several
+    for line, family in zip(steps, shown.families, strict=True):
+        front, behind = shown.of_family(family)
+        values = sorted([*shown.front[front, 0], *shown.dominated[behind, 0]])
+        assert line.get_xdata().tolist() == values and line.get_drawstyle() == "steps-post"
+        assert line.get_ydata().tolist() == list(range(1, len(values) + 1))
+    best = shown.front[0, 0]
+    assert list(knee.get_xdata()) == [best, best]
+    assert axes.get_xlabel() == page.layout.xaxis.title.text == page.layout.yaxis.title.text
+    assert (page.data[-1].x, page.data[-1].y) == ((best,), (best,))
+
+
+def test_the_interactive_page_draws_two_objectives_against_each_other(study: Study) -> None:
+    shown = figure.picture(study)
+    page = interactive._figure(shown)
+    behind, front, line, knee = page.data
+    for trace, points in ((behind, shown.dominated), (front, shown.front)):
+        assert np.array_equal(trace.x, points[:, 0]) and np.array_equal(trace.y, points[:, 1])
+    assert np.array_equal(np.transpose([line.x, line.y]), figure.envelope(shown.front, shown.scales))
+    assert (knee.x, knee.y) == tuple((value,) for value in shown.front[shown.knee or 0, :2])
+    assert (behind.name, front.name, knee.name) == (
+        "dominated", "Pareto front", f"knee {shown.knee_text[0]}",
+    )  # fmt: skip
+    assert np.array_equal(front.marker.color, shown.front[:, 2])
+    assert (front.marker.cmin, front.marker.cmax) == (shown.front[:, 2].min(), shown.front[:, 2].max())
+    assert (behind.marker.size, front.marker.size, front.marker.line.width) == (4, 9, 0.5)
+    assert (page.layout.xaxis.title.text, page.layout.yaxis.title.text) == (
+        shown.scales[0].label, shown.scales[1].label,
+    )  # fmt: skip
+    kinds = ["log" if scale.logarithmic else "linear" for scale in shown.scales[:2]]
+    assert [page.layout.xaxis.type, page.layout.yaxis.type] == kinds
+    assert line.showlegend is False and page.layout.height == 680
+
+
+def test_a_fourth_objective_is_the_size_of_points_from_6_to_20(tmp_path: Path) -> None:
+    goals = "{tokens_per_second: max, area_um2: min, energy_pj_per_token: min, flip_flops: min}"
+    with run(toy.problem(changed((GOALS, goals))), tmp_path) as found:
+        shown = figure.picture(found)
+    sizes = interactive._figure(shown).data[1].marker.size
+    values = shown.front[:, 3]
+    values = np.log(values) if shown.scales[3].logarithmic else values
+    part = (values - values.min()) / (values.max() - values.min())
+    assert np.allclose(sizes, 6 + 14 * part) and (sizes.min(), sizes.max()) == (6, 20)
+
+
+def test_the_interactive_page_of_two_objectives_has_no_third(tmp_path: Path) -> None:
+    shown = figure.picture(run(toy.problem(), tmp_path))
+    page = interactive._figure(shown)
+    behind, front, line, knee = page.data
+    for trace, points in ((behind, shown.dominated), (front, shown.front)):
+        assert np.array_equal(trace.x, points[:, 0]) and np.array_equal(trace.y, points[:, 1])
+    assert len(line.x) > 1 and (knee.x, knee.y) == tuple((v,) for v in shown.front[shown.knee or 0])
+    assert page.layout.yaxis.title.text == shown.scales[1].label != page.layout.xaxis.title.text
+    assert front.marker.colorbar.title.text is None and front.marker.size == 9
+    assert drawn_of(shown).axes[0].get_ylabel() == shown.scales[1].label

@@ -7,6 +7,7 @@ import importlib.util
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from dse.searches.coding import Coding
 from dse.searches.genomes import GenomeSearch
 from dse.searches.options import NoSettings, option
 from dse.searches.protocol import NONE, Task
+from dse.searches.unseen import Unseen
 from dse.space import Indices
 from tests.dse import toy
 from tests.dse.toy import changed
@@ -386,6 +388,81 @@ def test_a_gaussian_process_interpolates_and_knows_what_it_does_not_know() -> No
     truth = np.log1p(other[:, 1]) + 0.3 * other[:, 2] + other[:, 3]
     mean, unsure = process.predict(features(other), features.equal(other, genomes))
     assert np.abs(mean - truth).mean() < 0.05 * values.std() and unsure.mean() > deviation.mean()
+
+
+def test_what_a_gaussian_process_makes_least_is_the_likelihood_with_its_slope(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of lengths and weight: half of n log v'K^-1 v and of log det K, K written out element by element."""
+    coding = Coding(toy.space())
+    features = gaussian.Features(coding)
+    genomes = coding.genomes(np.random.default_rng(0).permutation(1664)[:12])
+    points, equal = features(genomes), features.equal(genomes, genomes)
+    values = np.log1p(genomes[:, 1]) + 0.3 * genomes[:, 2] + genomes[:, 3]
+    kept: dict[str, Any] = {}
+
+    def minimize(loss: Any, start: Any, **options: Any) -> Any:
+        kept.update(options, loss=loss)
+        return SimpleNamespace(x=start)
+
+    monkeypatch.setattr(gaussian.optimize, "minimize", minimize)
+    process = gaussian.Process(features)
+    process.fit(points, equal, values)
+    assert kept["jac"] is True and len(kept["bounds"]) == len(process.parameters)
+    scaled = (values - values.mean()) / values.std()
+
+    def naive(parameters: Any) -> float:
+        kernel = np.empty((12, 12))
+        for one, other in np.ndindex(12, 12):
+            lengths = np.exp(parameters[:-1])[features.owner]
+            root = np.sqrt(5 * (((points[one] - points[other]) / lengths) ** 2).sum())
+            kernel[one, other] = (1 + root + root**2 / 3) * np.exp(-root)
+            kernel[one, other] += np.exp(parameters[-1]) * equal[one, other]
+        kernel += gaussian._NOISE * np.eye(12)
+        fit = scaled @ np.linalg.inv(kernel) @ scaled
+        return float(0.5 * 12 * np.log(fit) + 0.5 * np.linalg.slogdet(kernel)[1])
+
+    for start in (np.zeros(len(process.parameters)), np.linspace(-0.5, 0.7, len(process.parameters))):
+        value, slope = kept["loss"](start)
+        assert value == pytest.approx(naive(start), rel=1e-6)
+        for place in range(len(start)):
+            step = 1e-4 * (np.arange(len(start)) == place)
+            assert slope[place] == pytest.approx((naive(start + step) - naive(start - step)) / 2e-4, abs=1e-4)
+
+
+def test_a_search_hands_out_as_many_new_designs_as_it_is_asked_for() -> None:
+    """Known ones are replaced, by random ones where mutation finds none, by what is left in the end."""
+    coding = Coding(toy.space())
+    for known, count, limit in (
+        (0, 5, 1664),
+        (0, 50, 1664),
+        (1600, 50, 1664),
+        (1600, 80, 1664),
+        (100, 50, 120),
+    ):
+        old = np.random.default_rng(1).permutation(1664)[:known]
+        unseen = Unseen(coding, old, limit, np.random.default_rng(2))
+        wanted = coding.genomes(np.resize(old, count) if known else np.arange(count))
+        assert unseen.left == limit - known
+        found = coding.indices(unseen.fresh(wanted)).tolist()
+        assert len(found) == len(set(found)) == min(count, limit - known)
+        assert not set(found) & set(old.tolist()) and unseen.left == limit - known - len(found)
+        assert unseen.seen == {*old.tolist(), *found}
+    unseen = Unseen(coding, np.arange(0), 1664, np.random.default_rng(2))
+    same = coding.genomes(np.zeros(10, dtype=np.int64))
+    found = coding.indices(unseen.fresh(same)).tolist()
+    assert found[0] == 0 and len(set(found)) == 10
+
+
+@pytest.mark.parametrize("known", [7, 8, 9])
+def test_the_first_designs_of_a_bayesian_search_are_random_then_it_proposes(known: int) -> None:
+    problem = toy.problem(
+        changed(("method: auto", "method: bayesian, first: 8, batch: 3"), ("100000", "200"))
+    )
+    batch = problem.evaluate(np.arange(known))
+    found: Any = search.start(problem, batch)
+    asked = found.ask().tolist()
+    assert len(asked) == len(set(asked)) == (1 if known == 7 else 3) and min(asked) >= known
 
 
 def test_costs_put_feasible_before_infeasible_and_reach_every_point_of_a_front() -> None:

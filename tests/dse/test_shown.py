@@ -75,6 +75,20 @@ def test_a_bar_is_shown_on_a_terminal_alone() -> None:
     assert isinstance(progress.for_stream(terminal), progress.Bar)
 
 
+def test_a_bar_shows_designs_feasible_ones_the_front_and_what_is_left() -> None:
+    bar = progress.Bar(io.StringIO())
+    bar.start(12345, 1000)
+    bar.advance(2000, 1500, 7)
+    _, shown, _, left = (column(bar._bar.tasks[0]) for column in bar._bar.columns)
+    bar.stop()
+    kinds = [type(column).__name__ for column in bar._bar.columns]
+    assert kinds == ["TextColumn", "BarColumn", "TextColumn", "TimeRemainingColumn"]
+    assert str(bar._bar.columns[0](bar._bar.tasks[0])) == "2,000/12,345 designs"
+    assert str(shown).startswith("<rich.progress_bar") or "ProgressBar" in type(shown).__name__
+    assert str(bar._bar.columns[2](bar._bar.tasks[0])) == "1,500 feasible · front 7 ·"
+    assert bar._bar.finished is False and str(left)
+
+
 def test_the_largest_part_is_named_with_its_share() -> None:
     assert limits._largest("largest", {"a": 1.0, "b": 3.0}, "{:g} mm".format) == "largest 'b', 3 mm (75 %)"
     assert limits._largest("largest", {"a": 0.0}, str) is None

@@ -9,7 +9,7 @@ import pytest
 
 from blueprint.errors import ParamError, SpecError
 from tests.dse import toy
-from tests.dse.toy import TEXT, changed
+from tests.dse.toy import LARGE, TEXT, changed
 
 BOTH = changed(
     ("family: toy", "family: [toy, twin]"),
@@ -107,6 +107,25 @@ def test_violation_adds_relative_excesses() -> None:
 def test_content_hash_ignores_comments_and_sees_values() -> None:
     assert toy.space("# a remark\n" + TEXT).content_hash == toy.space().content_hash
     assert toy.space(changed(("max: 500", "max: 501"))).content_hash != toy.space().content_hash
+
+
+def test_only_exhaustive_searches_of_many_designs_keep_a_share() -> None:
+    most = LARGE.replace("[1, 4000]", "[1, 3907]")
+    for text, share in ((LARGE, 50_000 / 1_024_000), (most, 50_000 / (64 * 3907 * 4)), (TEXT, 1.0)):
+        space = toy.space(text)
+        assert space.exact and space.share == share
+    assert 64 * 3906 * 4 < 1_000_000 < 64 * 3907 * 4
+    assert toy.space(LARGE.replace("[1, 4000]", "[1, 3906]")).share == 1.0
+    other = toy.space(LARGE).searched(method="random", budget=10)
+    assert not other.exact and other.share == 1.0
+
+
+@pytest.mark.parametrize("index", [-1, 1664])
+def test_a_design_outside_a_space_is_refused(index: int) -> None:
+    space = toy.space()
+    assert space.design(0)[1]["width"] == 1 and space.design(1663)[1]["width"] == 32
+    with pytest.raises(IndexError):
+        space.design(index)
 
 
 def test_a_space_beyond_the_budget_is_searched_by_the_default() -> None:

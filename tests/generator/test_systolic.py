@@ -14,8 +14,10 @@ from blueprint.arithmetic.processing.cascade import plans
 from blueprint.families.systolic import SystolicSpec, inventory
 from blueprint.unit import flip_flops
 from generator.block import Block
+from generator.emission import emit
 from generator.export import write_hardware
 from generator.families.systolic.control import StationaryControl, SummingControl
+from generator.families.systolic.edge import DigitWait
 from simulator.rtl import rtl
 from ternforge.conformance import compare, netlist_flip_flops
 from tests.named_registers import built_registers, there
@@ -177,3 +179,11 @@ def test_a_row_more_delays_its_wave_by_a_register(organization: str, register: s
     named, built = named_registers(array(4, organization)), built_registers(control(array(5, organization)))
     assert {name for name in named | built if named.get(name) != built.get(name)} >= {register}
     assert built[register] == named[register] + 2  # a row and a column
+
+
+@pytest.mark.parametrize(("width", "digits"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3)])
+def test_an_element_of_one_digit_waits_for_none_and_has_no_register(width: int, digits: int) -> None:
+    block = DigitWait(width)
+    assert block.clocked is (digits > 1) and ("clk" in block.pins) is (digits > 1)
+    text = "".join(emit(block).modules.values())
+    assert ("posedge clk" in text) is (digits > 1)

@@ -6,11 +6,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib.wiring import In, Out
 
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.quantization import LEVELS
 from blueprint.families.vector import VectorSpec
+from blueprint.families.vector.parameters import ONE
 from blueprint.unit import TO_FIXED, TO_FLOAT
 from generator.export import write_hardware
+from generator.families.vector.factor import Factor
+from generator.families.vector.front import FloatUser
+from tests.generator.vectors import drive
 
 BARE = {"dequantizes": False, "gates": False, "adds": False}
 
@@ -41,3 +50,37 @@ def test_conversions_at_ports_are_those_of_the_netlist(
     }
     assert list(found.values()) == [taken * lanes, lanes]
     assert list(declared.values()) == [taken * lanes, lanes]
+
+
+class Scale(FloatUser):
+    """The scale of a row alone, of its largest magnitude and the factor of its norm."""
+
+    place = "scale"
+    latency = throughput = "as a factor"
+
+    def __init__(self, spec: VectorSpec) -> None:
+        self.spec = spec
+        narrow = spec.width - 1
+        ports = {"peak": In(narrow), "chosen": In(narrow), "step": In(3), "scale": Out(narrow)}
+        super().__init__("scale_alone", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        m.d.comb += self.scale.eq(Factor._scale(self, m, 1, self.peak, self.chosen))  # type: ignore[arg-type]
+        return m
+
+
+def test_the_scale_of_a_row_is_its_largest_magnitude_by_the_norm_and_the_levels() -> None:
+    """One multiplier, which has registers, for both products in turn: the second is there in step 4."""
+    spec = VectorSpec(
+        **BARE, lanes=1, length_max=6, rows_max=3, rotates=False, dots=False, adder_stages=1,
+        product_stages=1,
+    )  # fmt: skip
+    rows, random = 50, np.random.default_rng(0)
+    one = spec.number(ONE)
+    peak, chosen = (random.integers(one // 2, one + (one >> 3), rows) for _ in range(2))
+    step = np.tile(np.arange(8), rows)
+    found = drive(Scale(spec), {"peak": peak.repeat(8), "chosen": chosen.repeat(8), "step": step})["scale"]
+    scaled = floating.multiply(spec.inside, peak, chosen, True)
+    expected = floating.multiply(spec.inside, scaled, np.asarray(spec.number(1 / LEVELS)), True)
+    assert found[4::8].tolist() == expected.tolist() and len(set(expected.tolist())) > 40

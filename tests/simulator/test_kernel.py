@@ -258,3 +258,17 @@ def test_recording_an_unknown_node_is_refused() -> None:
 
 def test_timeline_counts_both_ends() -> None:
     assert Timeline(5, 5, 5, 1, {}, {}).cycles == 1
+
+
+def test_long_runs_of_uneven_firings_that_repeat_are_skipped() -> None:
+    """Firings of one to three cycles in turn: what is skipped changes nothing, and is most of the run."""
+    graph = tiled_gemm(8, 6, 400)
+    nodes = [
+        replace(node, durations=[1 + place % 3 for place in range(node.firings)])
+        if node.name == "multiply" else node
+        for node in graph.nodes
+    ]  # fmt: skip
+    graph = replace(graph, nodes=tuple(nodes))
+    timeline = run(graph)
+    assert timeline.skipped > timeline.cycles // 2
+    assert outcome(graph, {}, fast_forward=True) == outcome(graph, {}, fast_forward=False)

@@ -91,10 +91,32 @@ def test_busy_and_waiting_cycles_are_all_cycles(found: Compiled, picture: Image)
     assert waits["matrix"]["load"] > 0
 
 
+def test_utilization_is_the_share_of_the_multiplications_that_the_cycles_would_allow(
+    found: Compiled, picture: Image
+) -> None:
+    trace = decoding.timed(found.hardware, picture, [PROMPT, DECODE], port("fixed"), lambda _: 3)
+    shares, done = decoding.utilization(found.hardware, trace), decoding.tasks(found.hardware, trace)
+    assert set(shares) == set(found.hardware.units)
+    for unit, spec in found.hardware.units.items():
+        macs = sum(task.macs for _, task in done[unit])
+        assert shares[unit] == macs / (trace.cycles * spec.peak_macs) <= 1
+    assert 0 < shares["attention"] < shares["matrix"]
+
+
 def test_a_prompt_is_continued_by_the_largest_scores(found: Compiled, picture: Image) -> None:
     decoded = decoding.decode(found.hardware, picture, [3, 17, 5], 4, port("fixed"))
     assert decoded.passes == [PROMPT, PROMPT, DECODE, DECODE, DECODE, DECODE]
     assert len(decoded.tokens) == 4
+    heard: list[tuple[int, int]] = []
+    alone = decoding.decode(
+        found.hardware,
+        picture,
+        [3, 17],
+        1,
+        port("fixed"),
+        told=lambda done, total: heard.append((done, total)),
+    )
+    assert heard == [(1, 2), (2, 2)] and alone.passes == [PROMPT, DECODE]
     stopped = decoding.decode(found.hardware, picture, [3, 17, 5], 4, port("fixed"), stop=decoded.tokens[0])
     assert stopped.tokens == decoded.tokens[:1]
     longer = decoding.decode(found.hardware, picture, [3, 17, 5, *decoded.tokens[:2]], 2, port("fixed"))

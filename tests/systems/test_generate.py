@@ -14,6 +14,7 @@ from blueprint.systems import control
 from blueprint.systems.description import Host
 from blueprint.systems.instructions import KINDS
 from blueprint.systems.reader import read_system
+from generator import system_export
 from generator.system_export import write_system
 from generator.systems import control as built
 from ternforge.verbs.generate import generate
@@ -81,6 +82,22 @@ def test_the_same_hardware_is_the_same_bytes(folder: Path, tmp_path: Path) -> No
     write_system(small(), tmp_path, clock_mhz=200)
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         assert (tmp_path / file.relative_to(folder)).read_bytes() == file.read_bytes(), file
+
+
+def test_the_clock_that_is_asked_for_is_that_of_the_constraints(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """200 MHz is a period of 5 ns; where none is asked for it is 500 MHz."""
+    assert "set clk_period 5.0000\n" in next(folder.rglob("*.sdc")).read_text()
+    heard: list[float] = []
+    for name, instead in {
+        "SystemTop": lambda _: None, "emit": lambda *_: None, "describe": lambda *_: {"name": "x"},
+        "around": lambda manifest, title, clock_mhz, more: heard.append(clock_mhz), "write_folder": lambda *_: None,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(system_export, name, instead)
+    for asked in (None, 123.0):
+        write_system(small(), tmp_path, clock_mhz=asked)
+    assert heard == [500.0, 123.0]
 
 
 def test_parameters_of_a_system_are_set_in_its_file(tmp_path: Path) -> None:

@@ -101,6 +101,24 @@ def test_of_random_systems_too(seed: int) -> None:
     compare(planned(seed), NAMES, port(list(PORTS)[seed % len(PORTS)]), position=seed % 9, token=seed % 7)
 
 
+def test_loads_a_page_apart_are_one_and_the_same() -> None:
+    """What was found of a load holds for one at the same place of another page, by its address or by its index."""
+    apart = 4096
+    for first, other, index in (
+        (Transfer(64, 96, 3, 128, False), Transfer(64 + apart, 96, 3, 128, False), 0),
+        (Transfer(64, 96, 3, apart, True), Transfer(64, 96, 3, apart, True), 5),
+        (Transfer(64, 96, 3, 128, False), Transfer(64, 96, 3, 128 + apart, False), 0),
+    ):
+        loads = Flying(planned().hardware.load, port("fixed"))
+        taken = loads.take(first, 0, 0)
+        known = loads.followers
+        loads.again()
+        assert loads.take(other, index, 0) == taken and loads.followers == known
+    loads.again()
+    loads.take(Transfer(68, 96, 3, 128, False), 0, 0)
+    assert loads.followers > known
+
+
 @pytest.mark.parametrize("name", PORTS)
 def test_loads_under_way_take_what_the_movers_model_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Random rows, distances and places, one behind the other, all at once, or with a pause; few states are kept."""

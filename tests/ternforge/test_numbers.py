@@ -17,6 +17,7 @@ from blueprint.workloads.model import load
 from blueprint.workloads.workload import read_workload_file
 from dse.space_file import space_from
 from dse.study import open_study
+from ternforge import words
 from ternforge.cli import run
 from ternforge.verbs.explore import front_lines
 
@@ -91,6 +92,20 @@ def test_a_model_gives_tokens_a_second_and_energy_and_says_that_memory_is_unlimi
     assert run(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert re.match(r"ternary throughput [\d,]+ token/s · ternary energy per token [\d.]+ nJ · ", lines[-3])
+    layers, shape = found["layers"], {"q": "3 64 64", "k": "3 64 32", "down": "3 160 64"}
+    table = [line.split() for line in lines[-5 - len(layers) : -4]]
+    assert table[0] == ["layer", "m", "k", "n", "count", "cycles"] and len(layers) == 7
+    assert table[1:] == [
+        [one["name"], *(str(one[size]) for size in "mkn"), str(one["count"]), f"{one['cycles']:,}"]
+        for one in layers
+    ]
+    assert {row[0]: " ".join(row[1:4]) for row in table if row[0] in shape} == shape
+    assert found["cycles"] == sum(one["cycles"] for one in layers)
+    assert re.fullmatch(
+        rf"tiny prefill 3: {found['cycles']:,} cycles, {1e6 * found['seconds']:.4g} µs, "
+        rf"utilization {100 * found['utilization']:.1f} %, no stalls",
+        lines[-4],
+    )
     assert lines[-2] == (
         "numbers cover only the model's ternary products and the traffic of its key and value cache; "
         "memory assumed unlimited: no dram is given, so memory takes no time and no energy"
@@ -311,3 +326,9 @@ def test_tables_and_pictures_show_the_same_units(tmp_path: Path, capsys: pytest.
         for scale, number in zip(scales, numbers, strict=False):
             value = values[identity][scale.name] * scale.factor
             assert float(number.replace(",", "")) == pytest.approx(value, rel=2e-3)
+
+
+def test_a_token_is_estimated_behind_1024_others_unless_told() -> None:
+    """As the page of systems says."""
+    assert words.CONTEXT == 1024
+    assert "behind 1,024 tokens" in (EXAMPLES.parent / "docs" / "systems.md").read_text()

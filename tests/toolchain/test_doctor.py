@@ -37,6 +37,18 @@ def test_missing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result_of("g++") == (False, f"no-such-compiler was not found; {compiler.INSTALL}")
 
 
+def test_abc_that_does_not_answer_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "abc"
+    monkeypatch.setattr(doctor.yosys, "abc", lambda: program)
+    for text, expected in (
+        ('[ "$*" = "-c version" ] || exit 7', (True, f"of Yosys {doctor.yosys.version()}")),
+        ("exit 3", (False, "ABC (yosys-abc) failed with exit code 3")),
+    ):
+        program.write_text(f"#!/bin/sh\n{text}\n")
+        program.chmod(0o755)
+        assert result_of("ABC") == expected
+
+
 def test_missing_package() -> None:
     with pytest.raises(process.ToolError) as caught:
         doctor._package("no-such-package", "pass")

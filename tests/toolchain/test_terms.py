@@ -43,11 +43,12 @@ def test_command_lines_of_the_compiler(told: list[Any], tmp_path: Path) -> None:
     compiler.precompile(tmp_path / "h.h", ["-O1"])
     lines = sorted(line for line, _ in told[:2]) + [line for line, _ in told[2:]]
     assert lines == [
-        ["g++", "-c", str(source), "-o", str(objects[0]), "-O2"],
-        ["g++", "-c", str(other), "-o", str(objects[1]), "-O0", "-w"],
-        ["g++", str(objects[0]), str(objects[1]), "-o", str(tmp_path / "out" / "model"), "-lx"],
-        ["g++", "-x", "c++-header", str(tmp_path / "h.h"), "-o", str(tmp_path / "h.h.gch"), "-O1"],
+        ["g++", "-c", str(source), "-O2", "-o", str(objects[0])],
+        ["g++", "-c", str(other), "-O0", "-w", "-o", str(objects[1])],
+        ["g++", str(objects[0]), str(objects[1]), "-lx", "-o", str(tmp_path / "out" / "model")],
+        ["g++", "-x", "c++-header", str(tmp_path / "h.h"), "-O1", "-o", str(tmp_path / "h.h.gch")],
     ]
+    assert all(options["writes"] == [Path(line[-1])] for line, options in told)
     assert [options["cwd"] for _, options in told] == [tmp_path, tmp_path, tmp_path / "out", tmp_path]
     assert {(o["timeout_s"], o["install"], o["tool"]) for _, o in told} == {(1800.0, compiler.INSTALL, "g++")}
 
@@ -195,6 +196,41 @@ def test_a_key_is_the_hash_of_lengths_and_parts() -> None:
 def test_a_long_line_of_a_log_is_cut() -> None:
     assert process.meaningful_line("x" * 301) == "x" * 300
     assert process.meaningful_line("a\nfatal error: b\nerror: c\n  \n") == "fatal error: b"
+
+
+def test_the_first_error_of_a_log_or_its_last_line_is_what_it_means() -> None:
+    assert process.meaningful_line("one\ntwo\n three \n\n") == "three"
+    assert process.meaningful_line("one\nerror: two\nerror: three\nfour") == "error: two"
+    assert process.meaningful_line(" \n\n") == process.meaningful_line("") == ""
+
+
+def test_a_bench_that_did_not_run_took_no_time(tmp_path: Path) -> None:
+    runner = bench._Runner(tmp_path / "sim", [], 5.0)
+    assert (runner.finished.log, runner.finished.seconds, runner.timeout_s) == ("", 0.0, 5.0)
+    runner.test_args, runner.plusargs = ["--one"], ["+two"]
+    assert runner._test_command() == [[str(tmp_path / "sim"), "--one", "+two"]]
+
+
+def test_run_time_of_verilator_is_an_object_for_each_of_its_sources(
+    told: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    named: list[tuple[str, list[Any]]] = []
+
+    def entry(kind: str, parts: Any, build: Any) -> Path:
+        named.append((kind, list(parts)))
+        build(tmp_path)
+        return tmp_path
+
+    monkeypatch.setattr(cache, "entry", entry)
+    monkeypatch.setattr(verilator, "_versions", lambda: ["5", "12"])
+    names = ["verilated", "verilated_threads"]
+    assert verilator.runtime_objects(names) == [tmp_path / f"{name}.o" for name in names]
+    assert sorted((kind, parts[2]) for kind, parts in named) == [
+        ("verilator-runtime", name) for name in names
+    ]
+    assert all(parts[:2] == ["5", "12"] and "-O2" in parts for _, parts in named)
+    sources = sorted(line[line.index("-c") + 1] for line, _ in told)
+    assert sources == [str(verilator.home() / "include" / f"{name}.cpp") for name in names]
 
 
 def test_memory_is_blamed_only_where_it_was_limited() -> None:
