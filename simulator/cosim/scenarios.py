@@ -362,14 +362,17 @@ def flat(work: Job, seed: int) -> Job:
 
 
 def steep(work: Job, seed: int) -> Iterator[Job]:
-    """Products with sums as large as can be: activations all their largest or smallest number, weights their largest.
+    """Products with sums as large as can be: activations all their largest or smallest number, others their largest.
 
     Zeros stay, because there may be a rule of how many.
     """
     if isinstance(work.task, Gemm):
         for far in (np.max, np.min):
-            named = zip(work.operands, (far, np.max), strict=True)
-            operands = {name: _all(work.operands[name], end) for name, end in named}
+            first, *others = work.operands
+            operands = {
+                name: _all(work.operands[name], end)
+                for name, end in ((first, far), *((other, np.max) for other in others))
+            }
             yield plan.job(work.spec, work.task, seed, operands=operands)
 
 
