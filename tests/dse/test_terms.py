@@ -149,7 +149,7 @@ def test_points_of_a_picture_lie_between_0_and_1(
     values: list[float], logarithmic: bool, expected: list[float]
 ) -> None:
     scale = figure.Scale("x", "x", 1.0, "min", logarithmic)
-    assert plot._unit(np.array(values), scale) == pytest.approx(expected)
+    assert plot.on_unit(np.array(values), scale) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
