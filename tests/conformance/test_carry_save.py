@@ -143,10 +143,8 @@ SEVERAL = (
     "Parameter carry_save_sums is for integer sums of several tiles (k_max above lut_count x mu) and a carry_save "
     "reduction only, not True here"
 )
-MEMORY = (
-    "Accumulator must be registers where sums stay in carry-save form (carry_save_sums), not a memory of {} words; "
-    "n_tile makes them fewer"
-)
+MEMORY = "Accumulator must be registers where sums stay in carry-save form (carry_save_sums), not a memory of {} words"
+FEWER = "; n_tile makes them fewer"
 PIECES = (
     "Parameter resolve_cycles must be at most {} (one for two bits of a result, and one without carry_save_sums), "
     "not {}"
@@ -160,11 +158,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({**SAVES, "reduction": "adder_tree"}, SEVERAL),
     ({**SAVES, "activation": "fp16", "act_width": 16, "reduction": "adder_tree"}, SEVERAL),
     ({**SAVES, "accumulator": "sram"}, MEMORY.format(5)),
-    ({**SAVES, "n_max": 40}, MEMORY.format(20)),
+    ({**SAVES, "n_max": 40}, MEMORY.format(20) + FEWER),
     ({"resolve_cycles": 2}, PIECES.format(1, 2)),
     ({**SAVES, "act_width": 2, "resolve_cycles": 5}, PIECES.format(4, 5)),
     ({"reduction_stages": 1}, STEPS.format(0, 1)),
     ({**SAVES, "reduction_stages": 2}, STEPS.format(1, 2)),
+    (
+        {"reduction": "adder_tree", "reduction_register": True, "reduction_stages": 1},
+        "Parameter reduction_stages must be at most 0 (it is for integer sums and a carry_save reduction only), not 1",
+    ),
 ]
 
 

@@ -518,14 +518,14 @@ def _carry_save_rules(p: TernaryLutParameters) -> Iterator[Rule]:
         "carry-save sums in a memory",
         lambda: (
             f"Accumulator must be registers where sums stay in carry-save form (carry_save_sums), not a memory of "
-            f"{p.depth} words; n_tile makes them fewer"
+            f"{p.depth} words" + "; n_tile makes them fewer" * (p.accumulator == "auto")
         ),
     )
     most = choose(p.saves, p.result_width // 2, 1)
     yield Rule(
         "resolve_cycles",
         p.resolve_cycles <= most,
-        "resolve_cycles above what the width of a result allows",
+        "resolve_cycles above half of a result's bits, or above 1 without carry_save_sums",
         lambda: (
             f"Parameter resolve_cycles must be at most {most} (one for two bits of a result, and one without "
             f"carry_save_sums), not {p.resolve_cycles}"
@@ -540,9 +540,14 @@ def _carry_save_rules(p: TernaryLutParameters) -> Iterator[Rule]:
         p.reduction_stages <= inside,
         "reduction_stages above what the reduction allows",
         lambda: (
-            f"Parameter reduction_stages must be at most {inside} (between the steps of a carry_save reduction of "
-            f"{p.lut_count} tables, and none where the accumulator is a part of it: see reduction_register), not "
-            f"{p.reduction_stages}"
+            f"Parameter reduction_stages must be at most {inside} ("
+            + (
+                f"between the steps of a carry_save reduction of {p.lut_count} table{'s' * (p.lut_count > 1)}, and "
+                "none where the accumulator is a part of it: see reduction_register"
+                if save
+                else "it is for integer sums and a carry_save reduction only"
+            )
+            + f"), not {p.reduction_stages}"
         ),
     )
 
