@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import bit_length, clog2
 from generator.arithmetic.integers import one_of, parts
-from generator.block import Block, register, sliced, word
-from generator.cells.memory import store
+from generator.block import Block, register
+from generator.cells.memory import read_ahead
 
 #: Bits of a word above which its registers are several equal modules side by side.
 FILE_BITS = 256
@@ -130,18 +130,9 @@ class Fifo(Block):
 
     def _memory(self, m: Module, stored: Signal, tail: Signal, second: Signal) -> None:
         """Read the second word while the first one leaves; a word that arrives as the first is kept in a register."""
-        around = Signal(name="around")
-        fresh = Signal(name="fresh")
-        held = word(self.width, "stored_word")
-        m.d.comb += fresh.eq(self.write & ((stored == 0) | (self.read & (stored == 1))))
-        with m.If(fresh):
-            m.d.sync += around.eq(1)
-        with m.Elif(self.read):
-            m.d.sync += around.eq(0)
-        kept = register(m, self.width, "kept", fresh, self.word)
-        store(
-            self, m, "store", self.depth, write=self.write, write_address=tail, write_data=self.word,
-            read=self.read, read_address=second, read_data=held,
+        alone = (stored == 0) | (self.read & (stored == 1))
+        result = read_ahead(
+            self, m, self.depth, data=self.word, write=self.write, tail=tail, read=self.read, following=second,
+            alone=alone,
         )  # fmt: skip
-        pairs = zip(sliced(kept), sliced(held), strict=True)
-        m.d.comb += self.result.eq(Cat(*(Mux(around, mine, theirs) for mine, theirs in pairs)))
+        m.d.comb += self.result.eq(result)

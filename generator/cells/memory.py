@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import clog2
@@ -211,3 +211,29 @@ def _macro(words: int, width: int, ports: str, *, same_address: str) -> dict[str
         "same_address": same_address,
         "read_data": "holds until the next read",
     }
+
+
+def read_ahead(
+    block: Block, m: Module, depth: int, *, data: Value, write: Value, tail: Value, read: Value, following: Value,
+    alone: Value,
+) -> Value:  # fmt: skip
+    """A memory of words in their order, read one word ahead; returns the word that is shown.
+
+    Guarantees: while the shown word leaves (``read``), that at ``following`` is fetched; a word that arrives
+    (``write``, to slot ``tail``) while none is before it (``alone``) is shown from a register instead.
+    Does not: count words, or move ``tail`` and ``following``.
+    """
+    around, fresh = Signal(name="around"), Signal(name="fresh")
+    held = word(len(data), "stored_word")
+    m.d.comb += fresh.eq(write & alone)
+    with m.If(fresh):
+        m.d.sync += around.eq(1)
+    with m.Elif(read):
+        m.d.sync += around.eq(0)
+    kept = register(m, len(data), "kept", fresh, data)
+    store(
+        block, m, "store", depth, write=write, write_address=tail, write_data=data,
+        read=read, read_address=following, read_data=held,
+    )  # fmt: skip
+    pairs = zip(sliced(kept), sliced(held), strict=True)
+    return Cat(*(Mux(around, mine, theirs) for mine, theirs in pairs))

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import bit_length, clog2
-from generator.block import Block, register, sliced, word
-from generator.cells.memory import store
+from generator.block import Block
+from generator.cells.memory import read_ahead
 
 
 class Replay(Block):
@@ -47,21 +47,12 @@ class Replay(Block):
         stored = self._levels(m, back, leaves)
         after = self._pointers(m, back)
         tail = self._pointer(m, "tail", self.write)
-        around, fresh = Signal(name="around"), Signal(name="fresh")
-        held = word(self.width, "stored_word")
         alone = (stored == 0) | (self.read & ~back & (stored == 1))
-        m.d.comb += fresh.eq(self.write & alone)
-        with m.If(fresh):
-            m.d.sync += around.eq(1)
-        with m.Elif(self.read):
-            m.d.sync += around.eq(0)
-        kept = register(m, self.width, "kept", fresh, self.word)
-        store(
-            self, m, "store", self.depth, write=self.write, write_address=tail, write_data=self.word,
-            read=self.read, read_address=after, read_data=held,
+        result = read_ahead(
+            self, m, self.depth, data=self.word, write=self.write, tail=tail, read=self.read, following=after,
+            alone=alone,
         )  # fmt: skip
-        pairs = zip(sliced(kept), sliced(held), strict=True)
-        m.d.comb += self.result.eq(Cat(*(Mux(around, mine, theirs) for mine, theirs in pairs)))
+        m.d.comb += self.result.eq(result)
         return m
 
     def _levels(self, m: Module, back: Value, leaves: Value) -> Signal:

@@ -16,12 +16,9 @@ import pytest
 from blueprint.arithmetic.carry_save import Offset, held
 from blueprint.errors import ParamError
 from blueprint.families.ternary_lut import TernaryLutSpec
-from blueprint.unit import flip_flops
 from blueprint.workloads.tasks import parse_gemm
-from generator.export import write_hardware
 from simulator.engine import kernel
-from simulator.rtl import rtl
-from ternforge.conformance import compare, netlist_flip_flops
+from tests.conformance.corners import differences
 
 TABLES = {"mu": 2, "lut_count": 4, "fetch_count": 2, "act_width": 4, "k_max": 40, "n_max": 9, "m_max": 3}
 SAVES = {"carry_save_sums": True}
@@ -58,12 +55,6 @@ MORE: dict[str, dict[str, Any]] = {
 
 def core(**more: Any) -> TernaryLutSpec:
     return TernaryLutSpec.from_mapping({**TABLES, **more})
-
-
-def differences(spec: TernaryLutSpec, out: Path) -> list[str]:
-    write_hardware(spec, out)
-    assert netlist_flip_flops(out, flatten=False) == int(flip_flops(spec.units()))
-    return compare(spec, rtl.load(out, optimize="-O0"), 5)
 
 
 @pytest.mark.parametrize("name", DESIGNS)

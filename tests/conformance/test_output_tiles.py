@@ -23,7 +23,8 @@ from costmodel.technology import technology
 from generator.export import write_hardware
 from simulator.engine import kernel
 from simulator.rtl import rtl
-from ternforge.conformance import compare, netlist_flip_flops
+from ternforge.conformance import compare
+from tests.conformance.corners import differences
 
 TABLES = {"mu": 2, "lut_count": 2, "fetch_count": 2, "act_width": 4, "k_max": 20, "n_max": 14, "m_max": 3}
 FLOAT = {"activation": "fp16", "act_width": 16, "reduction": "adder_tree"}
@@ -51,12 +52,6 @@ MORE: dict[str, dict[str, Any]] = {
 
 def core(**more: Any) -> TernaryLutSpec:
     return TernaryLutSpec.from_mapping({**TABLES, **more})
-
-
-def differences(spec: TernaryLutSpec, out: Path) -> list[str]:
-    write_hardware(spec, out)
-    assert netlist_flip_flops(out, flatten=False) == int(flip_flops(spec.units()))
-    return compare(spec, rtl.load(out, optimize="-O0"), 5)
 
 
 @pytest.mark.parametrize("name", DESIGNS)

@@ -56,6 +56,17 @@ def wide() -> System:
     return replace(system, memory=replace(system.memory, latency_ns=400.0))
 
 
+def agree_on_a_token(system: System) -> None:
+    """The estimate of a token at position 0 has the bytes and nearly the cycles of the simulator."""
+    plan = compiled.plan_of(system, system.largest)
+    trace = simulated(plan, DECODE, of_memory(system.memory, system.clock_mhz or 0), 0)
+    phase = costs.estimate(system, system.largest, ASAP7, 0).phases["decode"]
+    assert phase.time.seconds * (system.clock_mhz or 0) * 1e6 == pytest.approx(trace.cycles, rel=0.005)
+    moved = sum(size for each in decoding.transfers(trace).values() for _, size in each)
+    program = WORD_BYTES * len(plan.program(DECODE).instructions)
+    assert sum(step.operation.traffic for step in phase.time.steps) == moved + program
+
+
 def integers() -> System:
     """The preset with an embedding of 8 bits and as many lanes as a beat of the memory has elements of it."""
     system = tiny()

@@ -20,27 +20,24 @@ from blueprint.arithmetic.floating import BF16, FORMATS, FP16, FP32, NAMED, Floa
 from blueprint.record import Integers
 from blueprint.systems import control, inventory, staging
 from blueprint.systems.control import Hardware, Inlets, Outlets
-from blueprint.systems.instructions import WORD_BYTES
-from blueprint.systems.memory_port import BEHAVIORS, of_memory
+from blueprint.systems.memory_port import BEHAVIORS
 from blueprint.systems.reader import read_system
 from blueprint.systems.staging import Staged
 from blueprint.unit import TO_FLOAT
 from checkpoints.reference import Reference
 from compiler import image
 from compiler.compile import DECODE, Compiled, compile_model
-from costmodel.systems import compiled as planning
-from costmodel.systems import estimate as costs
 from generator.arithmetic.integers import parts
 from generator.systems.staging import Inlet, Outlet
 from simulator.systems import decoding, proving
 from simulator.systems.golden import Golden, Memory
-from tests.costmodel.test_compiled_estimate import ASAP7, simulated
-from tests.generator.cells.flat import play
+from tests.costmodel.test_compiled_estimate import agree_on_a_token
 from tests.named_registers import built_registers
 from tests.systems import small
 from tests.systems.test_compiler import TOKENS, scores
 from tests.systems.test_inlets import beats, moved, words
 from tests.systems.test_inventory import check_netlist
+from tests.systems.test_outlets import beats_of
 from tests.volume import ALL
 
 FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "tiny_fp32.yaml"
@@ -136,7 +133,7 @@ def patterns(fmt: FloatFormat, count: int) -> NDArray[np.int64]:
 
 def stored(outlet: Outlet, stores: Sequence[tuple[NDArray[np.int64], bool]]) -> bytes:
     """The bytes that stores, in narrow containers or not, take out of an outlet."""
-    shape, found = outlet.shape, list[int]()
+    shape = outlet.shape
     bits, port = shape.element_bits, shape.port_bits
     words = [
         sum(int(one) << bits * place for place, one in enumerate(row))
@@ -150,28 +147,7 @@ def stored(outlet: Outlet, stores: Sequence[tuple[NDArray[np.int64], bool]]) -> 
         for at in range(count)
     ]
 
-    async def story(ctx: Any) -> None:
-        ctx.set(outlet.needs, port // 32)
-        for cycle in range(CYCLES):
-            ctx.set(outlet.write, bool(words) and bool(ctx.get(outlet.room)))
-            ctx.set(outlet.word, words[0] if words else 0)
-            ctx.set(outlet.wanted, bool(asked))
-            if asked:
-                ctx.set(outlet.final, asked[0][0])
-                if len(shape.ways) > 1:
-                    ctx.set(outlet.narrow, asked[0][1])
-            takes = ctx.get(outlet.valid) and cycle % 3 > 0
-            ctx.set(outlet.take, takes)
-            if takes:
-                found.append(ctx.get(outlet.beat))
-                assert not ctx.get(outlet.broken)
-                asked.pop(0)
-            if words and ctx.get(outlet.room):
-                words.pop(0)
-            await ctx.tick()
-        assert not words and not asked
-
-    play(outlet, story)
+    found = beats_of(outlet, words, asked, CYCLES)
     return b"".join(one.to_bytes(port // 8, "little") for one in found)
 
 
@@ -352,13 +328,7 @@ def test_a_store_moves_as_many_bytes_as_one_of_fp16_where_attention_reads_it() -
 
 def test_an_estimate_has_the_bytes_and_nearly_the_cycles_of_the_simulator() -> None:
     system = read_system(FILE)
-    plan = planning.plan_of(system, system.largest)
-    trace = simulated(plan, DECODE, of_memory(system.memory, system.clock_mhz or 0), 0)
-    phase = costs.estimate(system, system.largest, ASAP7, 0).phases["decode"]
-    assert phase.time.seconds * (system.clock_mhz or 0) * 1e6 == pytest.approx(trace.cycles, rel=0.005)
-    moved = sum(size for each in decoding.transfers(trace).values() for _, size in each)
-    program = WORD_BYTES * len(plan.program(DECODE).instructions)
-    assert sum(step.operation.traffic for step in phase.time.steps) == moved + program
+    agree_on_a_token(system)
 
 
 if ALL:  # the units of floats take minutes to build

@@ -16,8 +16,7 @@ from blueprint.errors import ParamError
 from blueprint.record import Integers
 from blueprint.systems import operations
 from blueprint.systems.control import Hardware
-from blueprint.systems.instructions import WORD_BYTES
-from blueprint.systems.memory_port import BEHAVIORS, of_memory
+from blueprint.systems.memory_port import BEHAVIORS
 from blueprint.systems.reader import read_system
 from blueprint.workloads.model import Model
 from checkpoints.reference import Reference
@@ -25,11 +24,9 @@ from checkpoints.ternary import Floats
 from compiler import image
 from compiler.compile import Compiled, compile_model, has_steps
 from compiler.prompts import DECODE
-from costmodel.systems import compiled as planning
-from costmodel.systems import estimate as costs
 from simulator.systems import decoding, proving
 from simulator.systems.golden import Golden, Memory
-from tests.costmodel.test_compiled_estimate import ASAP7, simulated
+from tests.costmodel.test_compiled_estimate import agree_on_a_token
 from tests.systems import small
 from tests.systems.test_compiler import TOKENS, compiled, scores
 from tests.volume import ALL
@@ -198,13 +195,7 @@ def test_what_the_hardware_cannot_run_is_refused(what: str) -> None:
 
 def test_an_estimate_has_the_bytes_and_nearly_the_cycles_of_the_simulator() -> None:
     system = read_system(FILE)
-    plan = planning.plan_of(system, system.largest)
-    trace = simulated(plan, DECODE, of_memory(system.memory, system.clock_mhz or 0), 0)
-    phase = costs.estimate(system, system.largest, ASAP7, 0).phases["decode"]
-    assert phase.time.seconds * (system.clock_mhz or 0) * 1e6 == pytest.approx(trace.cycles, rel=0.005)
-    moved = sum(size for each in decoding.transfers(trace).values() for _, size in each)
-    program = WORD_BYTES * len(plan.program(DECODE).instructions)
-    assert sum(step.operation.traffic for step in phase.time.steps) == moved + program
+    agree_on_a_token(system)
     integers = read_system(FILE.parents[1] / "examples" / "tiny_decoder" / "system.yaml")
     assert operations.cache_bytes(system, system.largest, 7) == 2 * operations.cache_bytes(
         integers, system.largest, 7

@@ -29,9 +29,41 @@ def shape(lanes: int, **given: int) -> Outlets:
     return Outlets(found, PORT)
 
 
+def beats_of(
+    outlet: Outlet, words: Sequence[int], asked: Sequence[tuple[bool, bool]], cycles: int
+) -> list[int]:
+    """Beats of the memory that words make, of which each is asked for: whether it ends a store, and is narrow."""
+    found: list[int] = []
+
+    async def story(ctx: Any) -> None:
+        left, wanted = list(words), list(asked)
+        ctx.set(outlet.needs, outlet.shape.port_bits // (8 * UNIT_BYTES))
+        for cycle in range(cycles):
+            ctx.set(outlet.write, bool(left) and bool(ctx.get(outlet.room)))
+            ctx.set(bits(outlet.word), left[0] if left else 0)
+            ctx.set(outlet.wanted, bool(wanted))
+            if wanted:
+                ctx.set(outlet.final, wanted[0][0])
+                if len(outlet.narrow):
+                    ctx.set(outlet.narrow, wanted[0][1])
+            takes = ctx.get(outlet.valid) and cycle % 3 > 0
+            ctx.set(outlet.take, takes)
+            if takes:
+                found.append(ctx.get(outlet.beat))
+                assert not ctx.get(outlet.broken)
+                wanted.pop(0)
+            if left and ctx.get(outlet.room):
+                left.pop(0)
+            await ctx.tick()
+        assert not left and not wanted
+
+    play(outlet, story)
+    return found
+
+
 def stored(outlet: Outlet, runs: Sequence[tuple[list[int], bool]]) -> list[int]:
     """Store after store, narrow or not; returns the beats of the memory."""
-    lanes, found = outlet.shape.elements, list[int]()
+    lanes = outlet.shape.elements
     words = [
         sum((one & 255) << 8 * place for place, one in enumerate(values[at : at + lanes]))
         for values, _ in runs
@@ -44,29 +76,7 @@ def stored(outlet: Outlet, runs: Sequence[tuple[list[int], bool]]) -> list[int]:
         for at in range(count)
     ]
 
-    async def story(ctx: Any) -> None:
-        left, asked = list(words), list(beats)
-        ctx.set(outlet.needs, PORT // 32)
-        for cycle in range(CYCLES):
-            ctx.set(outlet.write, bool(left) and bool(ctx.get(outlet.room)))
-            ctx.set(bits(outlet.word), left[0] if left else 0)
-            ctx.set(outlet.wanted, bool(asked))
-            if asked:
-                ctx.set(outlet.final, asked[0][0])
-                ctx.set(outlet.narrow, asked[0][1])
-            takes = ctx.get(outlet.valid) and cycle % 3 > 0
-            ctx.set(outlet.take, takes)
-            if takes:
-                found.append(ctx.get(outlet.beat))
-                assert not ctx.get(outlet.broken)
-                asked.pop(0)
-            if left and ctx.get(outlet.room):
-                left.pop(0)
-            await ctx.tick()
-        assert not left and not asked
-
-    play(outlet, story)
-    return found
+    return beats_of(outlet, words, beats, CYCLES)
 
 
 def expected(values: Sequence[int], narrow: bool) -> list[int]:
