@@ -203,9 +203,7 @@ class Offset:
 
 
 def _carry(column: list[int | None]) -> int | None:
-    """What a full or half adder carries of three or two bits of which some are known."""
-    if column.count(1) >= 2:
-        return 1
+    """The carry of three or two bits of which some are known; no two of them are known to be 1."""
     return 0 if column.count(0) >= len(column) - 1 else None
 
 

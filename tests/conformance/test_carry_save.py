@@ -34,6 +34,7 @@ DESIGNS: dict[str, dict[str, Any]] = {
         "reduction_stages": 1,
     },
     "one_table": {**SAVES, "lut_count": 1, "k_max": 12, "resolve_cycles": 2},
+    "in_one_cycle": {**SAVES, "n_tile": 2, "fetch_count": 1, "lut_count": 2, "resolve_cycles": 1},
     "plain_sums": {"lut_count": 6, "reduction_register": True, "reduction_stages": 2, "table_style": "full"},
 }
 #: Those that take longer.
