@@ -217,7 +217,7 @@ def decode(header: str, payload: bytes) -> Batch:
 
 
 #: Parts of bytes are tried on so many of them, and compressed where they become smaller than that share.
-_TRIED, _WORTH = 2048, 0.3
+_TRIED, _WORTH = 2048, 0.2
 
 
 def _packed(data: bytes) -> bytes:

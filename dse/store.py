@@ -27,6 +27,8 @@ from toolchain import files
 
 NAME = "study.db"
 LOCK = "study.lock"
+#: Bytes of a page of a new study: batches are megabytes, and large pages write them in half the time.
+_PAGE = 16_384
 #: What every study says of itself.
 _FACTS = ("content", "metrics", "provenance", "text")
 _SCHEMA = """
@@ -283,6 +285,7 @@ def create(folder: Path, facts: dict[str, Any]) -> Store:
         ):  # of a file that is gone: it must not be taken for this one's
             path.with_name(NAME + end).unlink(missing_ok=True)
         connection = sqlite3.connect(":memory:")
+        connection.execute(f"PRAGMA page_size={_PAGE}")
         connection.executescript(_SCHEMA)
         connection.executemany("INSERT INTO facts VALUES (?, ?)", _rows(facts))
         connection.commit()

@@ -60,7 +60,7 @@ def _axes(section: Section, base: System) -> tuple[Axis, ...]:
             raise section.error(name, str(problem)) from None
         if name not in known:
             units = ", ".join(f"units.{unit}" for unit in base.units)
-            what = f"parameter must be one of {units}, buffers or memory, as {next(iter(known))}"
+            what = f"parameter must be one of {units}, buffers, memory or model.block, as {next(iter(known))}"
             raise section.error(name, f"{what}, not {show(name)}{suggestion(name, known)}")
     return tuple(read_axis(section, name, known[name]) for name in section.keys())  # noqa: SIM118
 

@@ -29,3 +29,7 @@ MEMORY: Mapping[str, Parameter] = {
     "latency_ns": Parameter(float, "from a request to its first beat", 0, 1_000_000),
     "energy_pj_per_bit": Parameter(float, "energy of a bit moved", 0, 1000),
 }
+#: What a section `model` says beside the sizes of the largest model.
+MODEL: Mapping[str, Parameter] = {
+    "block": Parameter(int, "tokens of a prompt that go side by side", 1, 4096, default=1),
+}

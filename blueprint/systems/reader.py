@@ -31,11 +31,9 @@ from blueprint.systems.description import (
     System,
     Unit,
 )
-from blueprint.systems.limits import BUFFERS, MEMORY, WIDTHS
+from blueprint.systems.limits import BUFFERS, MEMORY, MODEL, WIDTHS
 from blueprint.workloads.model import LARGEST_SIZE, Model
 
-#: Largest number of tokens of a block.
-_BLOCK = 4096
 #: Several times the deepest decoder; every operation of every layer is listed.
 _LAYERS = 1000
 #: Sizes of the largest model.
@@ -227,11 +225,9 @@ def _model(section: Section, name: str) -> tuple[Model, int]:
         raise section.error("kv_heads", what)
     for key, default in (("gated", True), ("sub_norms", True), ("tied_embeddings", True)):
         sizes[key] = section.take(key, bool, default=default)
-    block = section.take("block", int, default=1, minimum=1, maximum=_BLOCK)
-    if block > sizes["context"]:
-        raise section.error("block", f"block must be at most the context {sizes['context']}, not {block}")
+    others = {key: _limited(section, key, limit) for key, limit in MODEL.items()}
     section.finish()
-    return Model(name=name, title=name, source="largest model of the system", **sizes), block
+    return Model(name=name, title=name, source="largest model of the system", **sizes), others["block"]
 
 
 def _source(section: Section) -> str:

@@ -35,6 +35,7 @@ def faults(system: System) -> Iterator[Fault]:
     yield from _products(system)
     yield from _head(system)
     yield from _fits(system)
+    yield from _block(system)
     yield from _buffers(system)
     yield from _memory(system)
 
@@ -192,6 +193,14 @@ def _of(system: System, op: operations.Operation, problem: ParamError, parameter
     parameter = parameter or str(getattr(problem, "parameter", ""))
     error.path = ("units", place, "parameters", parameter)  # type: ignore[attr-defined]
     return error
+
+
+def _block(system: System) -> Iterator[Fault]:
+    """A block of a prompt is not longer than the longest one."""
+    context = system.largest.context
+    if system.block > context:
+        what = f"block must be at most the context {context}, not {system.block}"
+        yield Fault(("model", "block"), what)
 
 
 def _buffers(system: System) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""A system with other parameters of its units, buffers or memory, by dotted names: ``units.matrix.lut_count``."""
+"""A system with other parameters of its units, buffers, memory or block, by dotted name: ``units.matrix.lut_count``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from blueprint.errors import ParamError
 from blueprint.parameters import Parameter
 from blueprint.systems import rules
 from blueprint.systems.description import System, Unit
-from blueprint.systems.limits import BUFFERS, MEMORY
+from blueprint.systems.limits import BUFFERS, MEMORY, MODEL
 
 #: The sections of a system file that have parameters beside its units, with their limits.
-_PARTS: Mapping[str, Mapping[str, Parameter]] = {"buffers": BUFFERS, "memory": MEMORY}
+_PARTS: Mapping[str, Mapping[str, Parameter]] = {"buffers": BUFFERS, "memory": MEMORY, "model": MODEL}
 
 
 class Unbuildable(ParamError):
@@ -63,6 +63,7 @@ def changed(system: System, values: Mapping[str, Any]) -> System:
         units=made,
         buffers=dataclasses.replace(system.buffers, **parts["buffers"]),
         memory=dataclasses.replace(system.memory, **parts["memory"]),
+        **parts["model"],
     )
     for fault in rules.faults(found):
         raise Unbuildable(fault.message)

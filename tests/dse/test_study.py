@@ -209,16 +209,17 @@ def test_a_flipped_bit_is_refused_or_harmless(tmp_path: Path) -> None:
         expected = (study.digest(), study.infeasible, front(study))
     whole = (tmp_path / "study.db").read_bytes()
     dice, refused = random.Random(5), 0
+    held = [place for place, byte in enumerate(whole) if byte]  # the rest is mostly the empty end of a page
     for _ in range(150):
         damaged = bytearray(whole)
-        damaged[dice.randrange(len(whole))] ^= 1 << dice.randrange(8)
+        damaged[dice.choice(held)] ^= 1 << dice.randrange(8)
         (tmp_path / "study.db").write_bytes(bytes(damaged))
         try:
             with reopened(tmp_path) as study:
                 assert (study.digest(), study.infeasible, front(study)) == expected
         except StudyError:
             refused += 1
-    assert refused > 40  # the rest hit pages that hold nothing
+    assert refused > 120
 
 
 def test_a_batch_of_other_content_is_refused_at_once(tmp_path: Path) -> None:

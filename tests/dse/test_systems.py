@@ -139,13 +139,14 @@ REFUSED: list[tuple[tuple[tuple[str, str], ...], str]] = [
     ((("technology:", "dram: {bandwidth_gb_s: 1}\ntechnology:"),), "space.yaml:9:1: dram: dram must not stand beside system, which has a memory of its own"),
     (((f"system: {LEAST}", "system: 3"),), "space.yaml:3:1: system: system must be text or a mapping, not 3"),
     (((f"system: {LEAST}", "system: gone.yaml"),), "space.yaml:3:1: system: system file must exist, and there is none: gone.yaml"),
-    ((("memory.size_mib", "memory.size_mb"),), "space.yaml:7:3: parameters.memory.size_mb: parameter must be one of units.matrix, units.attention, units.vector, buffers or memory, as units.matrix.mu, not 'memory.size_mb'; did you mean 'memory.size_mib'?"),
-    ((("memory.size_mib", "units.matrx.lut_count"),), "space.yaml:7:3: parameters.units.matrx.lut_count: parameter must be one of units.matrix, units.attention, units.vector, buffers or memory, as units.matrix.mu, not 'units.matrx.lut_count'; did you mean 'units.matrix.lut_count'?"),
+    ((("memory.size_mib", "memory.size_mb"),), "space.yaml:7:3: parameters.memory.size_mb: parameter must be one of units.matrix, units.attention, units.vector, buffers, memory or model.block, as units.matrix.mu, not 'memory.size_mb'; did you mean 'memory.size_mib'?"),
+    ((("memory.size_mib", "units.matrx.lut_count"),), "space.yaml:7:3: parameters.units.matrx.lut_count: parameter must be one of units.matrix, units.attention, units.vector, buffers, memory or model.block, as units.matrix.mu, not 'units.matrx.lut_count'; did you mean 'units.matrix.lut_count'?"),
     ((("memory.size_mib: {log2: [8, 16]}", "units.matrix.mu: [3, 9]"),), "space.yaml:7:24: parameters.units.matrix.mu[1]: units.matrix.mu must be an integer from 1 to 6, not 9"),
     ((("10.5", "-1"),), "space.yaml:5:33: parameters.memory.energy_pj_per_bit[1]: memory.energy_pj_per_bit must be a number from 0 to 1000, not -1"),
     ((("10.5", "true"),), "space.yaml:5:33: parameters.memory.energy_pj_per_bit[1]: memory.energy_pj_per_bit must be a number from 0 to 1000, not true"),
     ((("memory.size_mib: {log2: [8, 16]}", "memory.width: [64, 48]"),), "space.yaml:7:22: parameters.memory.width[1]: memory.width must be one of 32, 64, 128, 256, 512, 1024, not 48"),
     ((("memory.size_mib: {log2: [8, 16]}", "memory.size_mib: [8, 8.5]"),), "space.yaml:7:24: parameters.memory.size_mib[1]: memory.size_mib must be an integer from 1 to 1048576, not 8.5"),
+    ((("memory.size_mib: {log2: [8, 16]}", "model.block: [1, 4097]"),), "space.yaml:7:20: parameters.model.block[1]: model.block must be an integer from 1 to 4096, not 4097"),
     ((("context: 64", "context: 256"),), "space.yaml:8:12: workload.context: context must be at most 95 for least_decoder on least_decoder, not 256"),
     ((("{context: 64}", "{model: bitnet_2b4t, context: 64}"),), "space.yaml:8:12: workload.model: hidden of bitnet_2b4t must be at most 256, the largest of least_decoder, not 2560"),
     ((("{context: 64}", "{model: gone.yaml, context: 64}"),), "space.yaml:8:12: workload.model: model file must exist, and there is none: " + str(Path("gone.yaml").absolute())),
@@ -189,6 +190,22 @@ def test_what_is_remembered_changes_no_number() -> None:
         found = fresh(each, each.largest, 9, 5)
         assert metrics(found) == metrics(costs.estimate(each, each.largest, ASAP7, 9, 5))
     assert metrics(fresh(system, system.largest, 9, 5)) != metrics(fresh(wide, wide.largest, 9, 5))
+
+
+def test_the_block_of_a_prompt_is_an_axis(tmp_path: Path) -> None:
+    pairs = (
+        ("memory.energy_pj_per_bit: [5, 10.5, 20]", "model.block: [1, 4, 97]"),
+        ("buffers.activations: [1024, 32768, 65536]", "buffers.activations: [65536]"),
+        ("memory.size_mib: {log2: [8, 16]}", "memory.size_mib: [16]"),
+        ("technology:", "prompt_tokens: 16\ntechnology:"),
+    )
+    with explore.explore(written(tmp_path, *pairs), tmp_path / "study", workers=1) as found:
+        rows = {row["model.block"]: row for batch in found.batches() for row in found.rows(batch)}
+    assert rows[97]["reason"] == "block must be at most the context 96"
+    assert rows[4]["time_to_first_token_s"] < 0.8 * rows[1]["time_to_first_token_s"]
+    assert rows[4]["cycles"] == rows[1]["cycles"]
+    apply(tmp_path / "study", rows[4]["id"], tmp_path / "one.yaml")
+    assert read_system(tmp_path / "one.yaml").block == 4
 
 
 def test_axes_move_the_numbers_as_they_should(study: Study) -> None:
