@@ -93,10 +93,11 @@ def _architecture(checkpoint: Checkpoint) -> str:
     kind = (decoder.rotary, decoder.model.activation)
     if (
         not decoder.model.sub_norms
+        or not decoder.model.gated
         or kind not in known
         or any(role in names.HEAD_NORMS for _, role in checkpoint.dense)
     ):
-        what = "a decoder with sub-norms, rotary positions over half a head and relu2 or silu"
+        what = "a decoder with sub-norms, a gate, rotary positions over half a head and relu2 or silu"
         raise ParamError(f"{checkpoint.source}: model must be {what} to be written as GGUF, and is not")
     return known[kind]
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 Place = tuple[int | None, str]
 
 #: Roles of a layer's matrices, of its vectors, and of what is outside layers.
-LINEAR = ("q", "k", "v", "o", "gate", "up", "down")
+GATE = "gate"
+LINEAR = ("q", "k", "v", "o", GATE, "up", "down")
 NORMS = ("attention_norm", "ffn_norm")
 SUB_NORMS = ("attention_sub_norm", "ffn_sub_norm")
 HEAD_NORMS = ("q_norm", "k_norm")

@@ -18,10 +18,12 @@ from checkpoints.checkpoint import Checkpoint, Dense, Matrix, of_stored
 from checkpoints.decoder import Described
 from checkpoints.faults import fault, of_tensor
 from checkpoints.linear import Linear
-from checkpoints.names import HEAD_NORMS, LINEAR, NORMS, SUB_NORMS, Place, Scheme, Sorted
+from checkpoints.names import GATE, HEAD_NORMS, LINEAR, NORMS, SUB_NORMS, Place, Scheme, Sorted
 from checkpoints.stored import Stored
 from checkpoints.vocabulary import Vocabulary
 
+#: Said of a model whose class has a gate and whose file has none.
+NO_GATE = "no layer has a gate, which is in the class of the model: its feed-forward is read without one"
 _OTHER_WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.msgpack", "*.h5", "*.onnx")
 
 
@@ -119,21 +121,30 @@ def _check_vocabulary(words: Vocabulary, model: Model) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Names of tensors by place, and the shape that each place must have."""
+    """Names of tensors by place, the shape that each place must have, and the model with the parts that are there."""
 
     source: Path
     found: Sorted
     expected: Mapping[Place, tuple[int, ...]]
-    sub_norms: bool
+    model: Model
 
 
 def _plan(source: Path, described: Described, stored: Mapping[str, Stored], scheme: Scheme) -> _Plan:
     """Assign each tensor to its place. Raises ``SpecError`` for one that is missing and for one without a place."""
     found = scheme.sort(stored)
     roles = {role for _, role in found.weights}
-    expected = _expected(described.decoder.model, roles, len(stored))
+    model = _with_parts(described.decoder.model, roles)
+    expected = _expected(model, roles, len(stored))
     _check_places(source, scheme, found, expected)
-    return _Plan(source, found, expected, not roles.isdisjoint(SUB_NORMS))
+    return _Plan(source, found, expected, model)
+
+
+def _with_parts(model: Model, roles: set[str]) -> Model:
+    """The model with the sub-norms and the gate that tensors of these roles make: a class may have more."""
+    model = dataclasses.replace(model, sub_norms=not roles.isdisjoint(SUB_NORMS))
+    if not model.gated or GATE in roles:
+        return model
+    return dataclasses.replace(model, gated=False, notes=(*model.notes, NO_GATE))
 
 
 def _checkpoint(
@@ -149,8 +160,7 @@ def _checkpoint(
             matrices[place] = _matrix(Linear(weight, beside, _pair(shape), described.convention))
         else:
             dense[place] = _dense(weight, shape)
-    model = dataclasses.replace(described.decoder.model, sub_norms=plan.sub_norms)
-    decoder = dataclasses.replace(described.decoder, model=model)
+    decoder = dataclasses.replace(described.decoder, model=plan.model)
     return Checkpoint(decoder, matrices, dense, words, plan.source)
 
 
@@ -159,7 +169,7 @@ def _pair(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _expected(model: Model, roles: set[str], tensors: int) -> dict[Place, tuple[int, ...]]:
-    """The shape of every tensor that the decoder must have; optional norms where there is one of them.
+    """The shape of every tensor that the decoder must have; norms of heads where there is one of them.
 
     Of more layers than there are ``tensors``, so many are enough to find that one is missing.
     """
@@ -169,12 +179,14 @@ def _expected(model: Model, roles: set[str], tensors: int) -> dict[Place, tuple[
         "k": (keys, model.hidden),
         "v": (keys, model.hidden),
         "o": (model.hidden, query),
-        "gate": (model.ffn, model.hidden),
+        GATE: (model.ffn, model.hidden),
         "up": (model.ffn, model.hidden),
         "down": (model.hidden, model.ffn),
         **dict.fromkeys(NORMS, (model.hidden,)),
     }
-    if not roles.isdisjoint(SUB_NORMS):
+    if not model.gated:
+        del inner[GATE]
+    if model.sub_norms:
         inner |= {"attention_sub_norm": (query,), "ffn_sub_norm": (model.ffn,)}
     if not roles.isdisjoint(HEAD_NORMS):
         inner |= dict.fromkeys(HEAD_NORMS, (model.head_dim,))

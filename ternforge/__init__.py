@@ -39,4 +39,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """Names for a reader and for completion: what is public, and what Python gives every module."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -22,6 +22,8 @@ from typing import IO
 _ERROR_LINE = re.compile(r"(?:^|[\s:%*(])(?:fatal )?error\b|^[\w.]+Error: ", re.IGNORECASE)
 _OUT_OF_MEMORY = re.compile(r"bad_alloc|out of memory|MemoryError|memory exhausted|Cannot allocate memory")
 _LINE_LIMIT = 300
+#: What stands for bytes that are no text.
+_UNREADABLE = "\ufffd"
 #: Largest output of a tool. A tool that prints more would not end and would fill the disk.
 MOST_OUTPUT_MIB = 256
 #: Seconds between two checks of the size of the output.
@@ -131,10 +133,17 @@ def package(name: str, tool: str, install: str) -> Path:
 
 
 def meaningful_line(log: str) -> str:
-    """The most informative line of a log: the first error, else the last line that is not blank."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    """The most informative line of a log: the first error, else the last line that is not blank.
+
+    What a terminal cannot print, or would obey, is a question mark: a tool may print anything.
+    """
+    lines = [line.strip() for line in map(_printable, log.splitlines()) if line.strip()]
     errors = [line for line in lines if _ERROR_LINE.search(line)]
     return (errors[:1] or lines[-1:] or [""])[0][:_LINE_LIMIT]
+
+
+def _printable(line: str) -> str:
+    return "".join(sign if sign.isprintable() and sign != _UNREADABLE else "?" for sign in line.expandtabs(1))
 
 
 def _limited(arguments: list[str], memory_mib: int | None) -> list[str]:

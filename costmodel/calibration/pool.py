@@ -85,7 +85,9 @@ class _Left:
     def told(self, spec: Spec, sample: Sample) -> Sample:
         self._done += _weight(spec)
         self._number += 1
-        rest = (time.monotonic() - self._begin) * (self._all / self._done - 1)
+        rest = (time.monotonic() - self._begin) * max(
+            self._all / self._done - 1, 0.0
+        )  # sums in another order
         self._note(
             f"measured {self._number} of {self._count} designs in {self._name}, {_duration(rest)} to go"
         )

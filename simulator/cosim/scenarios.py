@@ -24,6 +24,8 @@ WATCH = 24
 RESETS = 10
 #: Cycles for which one stream is held up, so that 17 bits of every counter move.
 LONG = (1 << 17) - 64
+#: Cycles for which sources are closed, and sinks behind the end of a run, so that counters of stalls move.
+WAITING = 32
 #: Cycles of a run at the largest sizes that is still made.
 MOST_CYCLES = 3_000
 #: Rows of which each has to raise a flag alone, and runs among which those that do are looked for.
@@ -45,7 +47,7 @@ def scenarios(spec: Spec, seed: int, counters: Sequence[str] = ()) -> list[Scena
         resets(shell, work),
         eager_sinks(shell, work),
         long_stalls(shell, drawn),
-        *([preset_counters(shell, work[0], counters, seed)] if counters else []),
+        *([preset_counters(shell, drawn, counters, seed)] if counters else []),
         largest_sizes(shell, [job.task for job in drawn], seed),
     ]
 
@@ -311,27 +313,54 @@ def _beats(work: Job, stream: str) -> int:
     return work.outputs.get(stream, 0) or len(work.stimulus.get(stream, ()))
 
 
-def preset_counters(shell: Shell, work: Job, counters: Sequence[str], seed: int) -> Scenario:
+def preset_counters(shell: Shell, drawn: Sequence[Job], counters: Sequence[str], seed: int) -> Scenario:
     """Runs in whose middle counters are set to numbers that have every bit, or to nearly the largest."""
     steps = [plan.reset()]
     shell.clear()
     random = np.random.default_rng([seed, 5])
-    slow = plan.rerun(work, profiles.profile("random_50", shell.spec.streams(), seed))
-    drawn = [int(value) for value in random.integers(0, WORD - (1 << 20), len(counters))]
-    patterns = [drawn, [value ^ WORD for value in drawn], [WORD - 2] * len(counters), [WORD] * len(counters)]
+    some = [int(value) for value in random.integers(0, WORD - (1 << 20), len(counters))]
+    patterns = [some, [value ^ WORD for value in some], [WORD - 2] * len(counters), [WORD] * len(counters)]
     # The next count carries into the second, third and fourth byte.
-    patterns += [[value >> 1 | (1 << low) - 1 for value in drawn] for low in (8, 16, 24)]
-    for values in patterns:
-        put, reads = plan.preset(shell, slow, dict(zip(counters, values, strict=True)))
-        steps += [
-            *begin(shell, slow),
-            plan.run(slow, How(meanwhile=[(slow.clocks.cycles // 3, put)])),
-            *reads,
-        ]
-    steps += whole(shell, work)
+    patterns += [[value >> 1 | (1 << low) - 1 for value in some] for low in (8, 16, 24)]
+    for slow, middle in counting(shell.spec, drawn, seed):
+        for values in patterns:
+            put, reads = plan.preset(shell, slow, dict(zip(counters, values, strict=True)))
+            steps += [*begin(shell, slow), plan.run(slow, How(meanwhile=[(middle, put)])), *reads]
+    steps += whole(shell, drawn[0])
     return Scenario(
         "counters", "all 32 bits of every counter, and that it stops at the largest number", steps
     )
+
+
+def counting(spec: Spec, drawn: Sequence[Job], seed: int) -> Iterator[tuple[Job, int]]:
+    """Runs and a cycle of each, behind which every counter of stalls moves in one of them, if it does in any.
+
+    The first run has random patterns to its end, each of the others streams that are closed from its cycle on.
+    """
+    opened = profiles.profile("random_50", spec.streams(), seed)
+    left = set(drawn[0].clocks.stalls)
+    for work in drawn:
+        slow = plan.rerun(work, opened)
+        middle = slow.clocks.cycles // 3
+        free = plan.rerun(work, _from(slow, middle, open_=True)).clocks.stalls
+        before = {reason: min(cycles, middle) for reason, cycles in free.items()}  # at most, up to the cycle
+        closed = plan.rerun(work, _from(slow, middle, open_=False))
+        for job in (slow, closed) if work is drawn[0] else (closed,):
+            moved = {reason for reason in left if job.clocks.stalls[reason] > before[reason]}
+            if moved or job is slow:
+                left -= moved
+                yield job, middle
+
+
+def _from(work: Job, begin: int, *, open_: bool) -> dict[str, Any]:
+    """Patterns of a run with streams that are open, or closed, from a cycle on, sinks to behind its end."""
+    changed, end = {}, work.clocks.cycles + WAITING
+    for stream, pattern in work.open.items():
+        changed[stream] = np.resize(pattern, 8 * end)
+        changed[stream][begin : 8 * end if open_ else end if stream in work.outputs else begin + WAITING] = (
+            open_
+        )
+    return changed
 
 
 def held_up(work: Job, stream: str, begin: int, cycles: int) -> Job:

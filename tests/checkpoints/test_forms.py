@@ -14,8 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from checkpoints import decoder, linear, packing, reading, ternary
-from checkpoints.checkpoint import Checkpoint
-from checkpoints.names import LINEAR
+from checkpoints.checkpoint import Checkpoint, of_arrays
+from checkpoints.names import GATE, LINEAR
+from checkpoints.reference import Reference
 from checkpoints.stored import Stored
 from checkpoints.ternary import Ternary
 from tests.checkpoints import files, tiny
@@ -181,6 +182,30 @@ def test_a_tied_head_that_is_there_as_well_is_no_matter(tmp_path: Path) -> None:
     place = files.folder(tmp_path / "tiny", made)
     files.change(place, lambda t: t.update({"lm_head.weight": t["model.embed_tokens.weight"].copy()}))
     files.same(read(place), made)
+
+
+@pytest.mark.parametrize("form", ["folder", "shards", "gguf"])
+def test_a_model_without_a_gate_is_read_without_one(tmp_path: Path, form: str) -> None:
+    made = files.made(tmp_path)
+    plain = without_gates(made)
+    path = getattr(files, form)(tmp_path / f"tiny.{form}", plain)
+    found = files.found(path)
+    files.same(found, plain)
+    assert not found.decoder.model.gated
+    assert reading.NO_GATE in found.decoder.model.notes
+    model = dataclasses.replace(plain.decoder.model, gated=False)
+    wanted = dataclasses.replace(plain, decoder=dataclasses.replace(plain.decoder, model=model))
+    logits = Reference(found).logits([1, 7, 9])
+    assert np.array_equal(logits, Reference(wanted).logits([1, 7, 9]))
+    assert not np.array_equal(logits, Reference(made).logits([1, 7, 9]))
+
+
+def without_gates(made: Checkpoint) -> Checkpoint:
+    """The checkpoint without the matrices of its gates; its model still says that it has them."""
+    matrices = {place: made.matrix(*place) for place in made.layers() if place[1] != GATE}
+    return of_arrays(
+        made.decoder, matrices, {where: dense.read() for where, dense in made.dense.items()}, made.vocabulary
+    )
 
 
 def test_what_the_description_has_no_word_for_is_noted(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ TENSORS: dict[str, Make] = {
     "norm_short": put("model.norm.weight", np.ones(255, np.float32)),
     "norm_integer": put("model.norm.weight", np.ones(256, np.int32)),
     "missing_matrix": lost(UP),
+    "missing_gate": lost("model.layers.1.mlp.gate_proj.weight"),
     "missing_norm": lost("model.norm.weight"),
     "missing_sub_norm": lost("model.layers.1.mlp.ffn_sub_norm.weight"),
     "misspelled": renamed(UP, "model.layers.1.mlp.upp_proj.weight"),

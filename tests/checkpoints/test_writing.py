@@ -133,7 +133,7 @@ def scaled(*values: float) -> Checkpoint:
     return other(made, (0, "q"), Ternary(codes, np.array(values, np.float32).reshape(-1, 1), False, ""))
 
 
-MODEL = ("activation", "tied_embeddings", "sub_norms")
+MODEL = ("activation", "tied_embeddings", "sub_norms", "gated")
 
 
 def described(**values: object) -> Checkpoint:
@@ -144,10 +144,8 @@ def described(**values: object) -> Checkpoint:
     return dataclasses.replace(made, decoder=decoder)
 
 
-GGUF = "memory: model must be a decoder with sub-norms, rotary positions over half a head and relu2 or silu"
-FOLDER = (
-    "memory: model must be a decoder with sub-norms, rotary positions over half a head and no norms of heads"
-)
+DECODER = "memory: model must be a decoder with sub-norms, a gate, rotary positions over half a head and"
+GGUF, FOLDER = f"{DECODER} relu2 or silu", f"{DECODER} no norms of heads"
 
 
 @pytest.mark.parametrize(
@@ -182,6 +180,12 @@ FOLDER = (
         ),
         (lambda: described(rotary=PAIRS), "tq2_0", f"{GGUF} to be written as GGUF, and is not"),
         (lambda: described(activation="gelu"), "i2_s", f"{GGUF} to be written as GGUF, and is not"),
+        (lambda: described(gated=False), "tq2_0", f"{GGUF} to be written as GGUF, and is not"),
+        (
+            lambda: described(gated=False),
+            "packed",
+            f"{FOLDER} to be written as model type bitnet, and is not",
+        ),
         (
             lambda: described(tied_embeddings=False),
             "tq2_0",

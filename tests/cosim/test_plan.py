@@ -15,7 +15,7 @@ from blueprint.spec import Spec
 from simulator.cosim import plan, runs
 from simulator.cosim.plan import Scenario, Step
 from simulator.cosim.report import Case, Checked, Outcome, Report
-from simulator.cosim.scenarios import bad_sizes, bit_patterns
+from simulator.cosim.scenarios import bad_sizes, bit_patterns, counting, small_jobs
 from simulator.cosim.shell import Shell
 
 #: A small design of every family.
@@ -66,6 +66,23 @@ def recorded(name: str) -> tuple[int, str]:
 @pytest.mark.parametrize("name", CHOSEN)
 def test_runs_ask_and_expect_what_was_recorded(name: str) -> None:
     assert recorded(name) == RECORDED[name]
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_every_counter_of_stalls_moves_behind_the_moment_at_which_it_is_set(name: str) -> None:
+    """It counts more than there are cycles before, or than in a run that no stream holds up from there on."""
+    chosen, moved = spec(name), set()
+    for job, middle in counting(chosen, small_jobs(chosen, 1), 1):
+        assert 0 < middle < job.clocks.cycles
+        opened = {stream: np.resize(pattern, 4096) for stream, pattern in job.open.items()}
+        for pattern in opened.values():
+            pattern[middle:] = True
+        free = plan.rerun(job, opened).clocks.stalls
+        moved |= {
+            reason for reason, cycles in job.clocks.stalls.items() if cycles > min(free[reason], middle)
+        }
+    # A core of attention or of rows waits for an input in its first cycles alone.
+    assert {"memory", "output"} <= moved <= {"input", "memory", "output"}
 
 
 @pytest.fixture(scope="module")

@@ -115,6 +115,24 @@ def test_a_carry_into_the_top_of_a_sum_matters(tmp_path: Path) -> None:
     assert report.failure == "limits: 1 of 2 values differ from the golden model"
 
 
+@pytest.mark.slow
+def test_a_byte_of_a_counter_that_few_runs_move_matters(tmp_path: Path) -> None:
+    """Results wait only in a run that has many; counters are set in the middle of one."""
+    family, parameters = DESIGNS["weights stay"]
+    spec = registry.get(family).from_mapping(parameters)
+    write_hardware(spec, tmp_path)
+    (file,) = (tmp_path / "rtl").glob("systolic_shell_*.v")
+    text = file.read_text()
+    changed = text.replace("= stall_output_held[31:24] + 1'h1;", "= stall_output_held[31:24] - 1'h1;")
+    assert changed != text
+    file.write_text(changed)
+    report = cosim.check(spec, tmp_path, cosim.cases(spec, 8, 1))
+    assert [part.name for part in report.checks if not part.ok] == ["counters"]
+    assert report.failure is not None and report.failure.startswith(
+        "counters: register stall_output must read 0x"
+    )
+
+
 TEXT = """\
 module small(rst, a, b, y, clk);
   input rst;

@@ -75,6 +75,19 @@ def test_time_that_is_left_follows_the_sizes_of_the_designs(monkeypatch: pytest.
     ]
 
 
+def test_no_time_below_zero_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that are added in another order, that of completion, have another sum."""
+    weights = iter([0.3, 0.2, 0.1, 0.1, 0.2, 0.3])
+    now = iter([0.0, 1e16, 2e16, 3e16])
+    notes: list[str] = []
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(pool, "_weight", lambda spec: next(weights))
+    left = pool._Left(SPECS[:3], "mine", notes.append)
+    for spec in SPECS[:3]:
+        left.told(spec, None)  # type: ignore[arg-type]
+    assert notes[-1] == "measured 3 of 3 designs in mine, about 0 s to go"
+
+
 def test_a_killed_process_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(spec: Spec) -> None:
         if spec == SPECS[2]:

@@ -298,7 +298,9 @@ def test_help_shows_choices_and_no_text(verb: str, capsys: pytest.CaptureFixture
 
 def test_the_public_functions_can_be_listed() -> None:
     assert "__version__" in ternforge.__all__ and len(ternforge.__all__) > 20
-    assert set(ternforge.__all__) <= set(dir(ternforge))
+    assert {name for name in dir(ternforge) if not name.startswith("__")} == set(ternforge.__all__) - {
+        "__version__"
+    }
     assert all(callable(getattr(ternforge, name)) for name in ternforge.__all__ if name != "__version__")
 
 

@@ -83,6 +83,20 @@ def test_first_error_line_beats_the_last_line() -> None:
     assert process.meaningful_line("\n") == ""
 
 
+@pytest.mark.parametrize(
+    ("printed", "line"),
+    [
+        (rb"\033[2J\033[31merror: red\033[0m", "?[2J?[31merror: red?[0m"),
+        (rb"\000\377\376 no text \007", "??? no text ?"),
+        (rb"caf\303\251\ta\tb", "café a b"),
+    ],
+)
+def test_what_a_tool_prints_does_not_reach_the_terminal_as_it_is(printed: bytes, line: str) -> None:
+    with pytest.raises(process.ToolError) as caught:
+        process.run(["sh", "-c", f"printf '{printed.decode()}'; exit 1"], tool="Fake")
+    assert str(caught.value) == f"Fake failed with exit code 1: {line}"
+
+
 def test_crash_names_the_signal() -> None:
     assert message_of("sh", "-c", "echo before; kill -SEGV $$") == "Tool was killed by SIGSEGV: before"
 
