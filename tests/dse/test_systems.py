@@ -232,7 +232,7 @@ def test_a_clock_that_no_unit_reaches_is_a_reason() -> None:
     assert [batch.reasons[code] for code in batch.reason] == ["", "clock_margin must be at least 1"]
     judge: Any = problem.evaluators["least_decoder"]
     text = judge.limited_by((), {"memory.size_mib": 16}, "clock_margin", 900.0)
-    assert re.fullmatch(r"slowest unit 'vector', 201\.5 MHz", text), text
+    assert re.fullmatch(r"slowest part 'vector', 201\.5 MHz", text), text
 
 
 UNBUILDABLE = [
@@ -349,7 +349,7 @@ def test_report_and_comparison_say_that_they_are_of_systems(study: Study, tmp_pa
     for piece in (
         "<title>quick: design space report</title>",
         "Workload its largest model, context 64",
-        "a whole decoder, without sequencer, DMA engines and interconnect",
+        "a whole decoder; sequencer, movers and staging where it is compiled",
         "Memory: external, as each system states it.",
         "cycles of a token are within 0.5 % of the simulator",
         "activations must be at least 7168 bytes",
