@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from blueprint.systems.control import Hardware
@@ -41,13 +41,13 @@ class Part:
         return self.logic_area_um2 + self.memory_area_um2
 
 
-@dataclass
 class _Sums:
     """A part that is being added up."""
 
-    places: dict[str, float] = field(default_factory=dict)
-    memory: float = 0.0
-    flip_flops: int = 0
+    def __init__(self) -> None:
+        self.places: dict[str, float] = {}
+        self.memory = 0.0
+        self.flip_flops = 0
 
 
 def measured(found: Mapped, manifest: Mapping[str, Any]) -> dict[str, Part]:

@@ -213,10 +213,11 @@ def test_axes_move_the_numbers_as_they_should(study: Study) -> None:
     cheap, dear = rows[5, 32768, 8], rows[20, 32768, 8]
     memory = 8 * 15 * cheap["bytes_per_token"]
     assert dear["energy_pj_per_token"] - cheap["energy_pj_per_token"] == pytest.approx(memory)
-    assert (
-        rows[5, 65536, 8]["area_um2"] > cheap["area_um2"]
-        and rows[5, 32768, 16]["area_um2"] == cheap["area_um2"]
-    )
+    # Staging has room for the vectors of the model, however many bytes the file gives them.
+    assert rows[5, 65536, 8]["area_um2"] == cheap["area_um2"] == rows[5, 32768, 16]["area_um2"]
+    system = read_system(LEAST)
+    larger = variants.changed(system, {"buffers.weights": 2 * system.buffers.weights})
+    assert costs.costs(larger, ASAP7).area_um2 > costs.costs(system, ASAP7).area_um2
 
 
 def test_without_a_clock_a_system_runs_as_fast_as_its_slowest_unit() -> None:
