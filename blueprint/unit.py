@@ -11,7 +11,8 @@ What a term costs belongs to a technology and is fitted to synthesis (`costmodel
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -58,6 +59,10 @@ class Unit:
     def times(self, share: Real) -> Unit:
         """The same as a step of a path that only a ``share`` (0 or 1) of the designs has."""
         return self.counted(self.count * share)
+
+    def active(self, share: float) -> Unit:
+        """The same where it works in a ``share`` of the cycles that it did."""
+        return replace(self, activity=self.activity * share)
 
     @property
     def flip_flops(self) -> Real:
@@ -336,3 +341,28 @@ class Path:
 
     name: str
     steps: tuple[Unit, ...]
+
+
+class Built(Protocol):
+    """What has an inventory and paths: a design, columns of many, what stands around the units of a system."""
+
+    def units(self) -> tuple[Unit, ...]:
+        """The bill of materials."""
+
+    def paths(self) -> tuple[Path, ...]:
+        """The paths between registers that may be the slowest."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What is built, without its memories."""
+
+    built: Built
+
+    def units(self) -> tuple[Unit, ...]:
+        """The bill of materials."""
+        return tuple(unit for unit in self.built.units() if unit.kind not in (SRAM.name, SRAM_1RW.name))
+
+    def paths(self) -> tuple[Path, ...]:
+        """The paths between registers that may be the slowest."""
+        return self.built.paths()

@@ -60,7 +60,7 @@ class Systems:
     batch = BATCH
     dram = None
     assumptions = ASSUMPTIONS
-    covers = "a whole decoder, without sequencer, DMA engines and interconnect"
+    covers = "a whole decoder; sequencer, movers and staging where it is compiled"
     memory = "external, as each system states it"
     rate = "of the system"
     unmeasured = (
@@ -206,9 +206,9 @@ class SystemEvaluator:
         if metric in ("energy_pj_per_token", "power_mw"):
             return _largest("largest part", found.phases["decode"].energies, "pJ")
         if metric in ("clock_mhz", "clock_margin", "critical_path_ps"):
-            clocks = {name: float(np.ravel(cost.clock_mhz)[0]) for name, cost in found.costs.units.items()}
+            clocks = found.costs.clocks_mhz
             name = min(clocks, key=lambda each: clocks[each])
-            return f"slowest unit {name!r}, {metric_text('clock_mhz', clocks[name])}"
+            return f"slowest part {name!r}, {metric_text('clock_mhz', clocks[name])}"
         phase = found.phases["prefill" if metric == "time_to_first_token_s" else "decode"]
         name, share = limit(phase, self.subject.changed(parameters, found.clock_mhz))
         return f"{name} is busiest, {100 * share:.0f} % of the time" if metric in METRICS else None

@@ -98,6 +98,7 @@ def _unit(hardware: Hardware, name: str) -> dict[str, Any]:
     spec = hardware.units[name]
     return {
         "family": spec.family,
+        "module": spec.name,
         "parameters": spec.parameters,
         "design_hash": spec.design_hash,
         "registers": {r.name: register_entry(r, spec.register_file().legal) for r in spec.registers()},

@@ -103,7 +103,7 @@ def estimate(
         **_headline(found),
         "phases": {name: _phase(system, phase, found.clock_mhz) for name, phase in found.phases.items()},
         "memory": asdict(system.memory),
-        "not_counted": f"sequencer, DMA engines, interconnect, memory's standby{_host(system)}",
+        "not_counted": f"{'' if found.costs.around else _AROUND}memory's standby{_host(system)}",
         "assumptions": costs.ASSUMPTIONS,
         "basis": "operations" if found.uncompiled else "programs",
         "uncompiled": found.uncompiled,
@@ -155,6 +155,10 @@ def technology_of(file: System | str | Path, system: System, named: str | Path |
         raise document.read(file).error("technology", str(problem)) from None
 
 
+#: What is in no number of a system without hardware of its own.
+_AROUND = "sequencer, DMA engines, interconnect, "
+
+
 def _host(system: System) -> str:
     """What a host leaves out of the numbers, as the end of a sentence."""
     if system.host is None:
@@ -174,7 +178,7 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     clock = answer["clock_mhz"]
     yield f"{answer['model']} on {answer['system']} in {answer['technology']} ({answer['source']})"
     yield from _places(answer)
-    yield f"clock {clock:g} MHz, of {answer['fastest_clock_mhz']:.4g} MHz that the slowest unit reaches"
+    yield f"clock {clock:g} MHz, of {answer['fastest_clock_mhz']:.4g} MHz that the slowest part reaches"
     for name, phase in answer["phases"].items():
         yield from _phase_lines(name, phase, answer)
     headline = [f"{answer['tokens_per_second']:,.4g} token/s"]

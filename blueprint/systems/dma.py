@@ -282,7 +282,7 @@ class Dma(Parameters):
 
     def units(self) -> tuple[Unit, ...]:
         """The bill of materials; places are ``bursts``, ``packer``, ``fifo``, ``mover`` and ``memory``."""
-        fifos = [*fifo(self.outstanding, self.burst.width, 0)]
+        fifos = [*fifo(self.outstanding, self.burst.width, 0, 1 / self.burst_words)]
         if self.direction == "read":
             fifos += fifo(self.buffer_words, self.word.width, self.words_in_memory)
         return (*self._burst_units(), *self._packer_units(), *fifos, *self._mover_units())
@@ -306,12 +306,18 @@ class Dma(Parameters):
         yield COMPARATOR("bursts", 2, width=self.left_width, activity=0.1)
 
     def _packer_units(self) -> Iterator[Unit]:
-        data = self.held_units * self.unit_bits
-        yield REGISTER("packer", 1, width=data, enable=1, reset=1)
+        data, reads = self.held_units * self.unit_bits, bool(self.reads)
+        enters, leaves = (self.word_units, self.beat_units)[:: 1 if reads else -1]
+        yield REGISTER("packer", 1, width=data, reset=1)
+        yield MUX("packer", 1, entries=2, width=data)
         yield REGISTER("packer", 1, width=bit_length(self.held_units) + 1, enable=1, reset=1)
-        yield MUX("packer", bit_length(self.held_units), entries=2, width=data)
-        yield MUX("packer", self.lane_width, entries=2, width=self.data_width)
-        yield AND_ROW("packer", 1, width=data)
+        # What enters moves up to behind what is held; of a reader's word the first units of a row move down before.
+        yield MUX("packer", clog2(leaves), entries=2, width=enters * self.unit_bits)
+        yield MUX("packer", self.lane_width * reads, entries=2, width=self.data_width)
+        # What stays moves down: by a beat, or by as many units as a writer's word takes.
+        gone = self.stream_width * reads
+        yield AND_ROW("packer", 1, width=data - gone)
+        yield MUX("packer", self.lane_width * (1 - reads), entries=2, width=data - self.unit_bits)
         yield ADDER("packer", 2, width=bit_length(self.held_units))
         yield LOGIC("packer", 1, gates=12)
 
@@ -329,31 +335,34 @@ class Dma(Parameters):
             yield MUX("mover", self.lane_width, entries=2, width=self.data_width + self.data_width // 8)
 
 
-def fifo(depth: Number, width: Number, memory: Number) -> Iterator[Unit]:
-    """A FIFO of the cells that waits for an empty slot; one in ``memory`` keeps a word beside it."""
+def fifo(depth: Number, width: Number, memory: Number, activity: float = 1.0) -> Iterator[Unit]:
+    """A FIFO of the cells that waits for an empty slot; one in ``memory`` keeps a word beside it.
+
+    A word comes and one goes in the share ``activity`` of the cycles.
+    """
     pointers = 2 * flag(depth > 1)
-    yield REGISTER("fifo", 1, width=bit_length(depth), enable=1, reset=1)
-    yield REGISTER("fifo", pointers, width=clog2(depth), enable=1, reset=1)
-    yield HALF_ADDER("fifo", 1 + pointers, width=clog2(depth))
+    yield REGISTER("fifo", 1, width=bit_length(depth), enable=1, reset=1, activity=activity)
+    yield REGISTER("fifo", pointers, width=clog2(depth), enable=1, reset=1, activity=activity)
+    yield HALF_ADDER("fifo", 1 + pointers, width=clog2(depth), activity=activity)
     if memory:
-        yield REGISTER("fifo", 1, width=width, enable=1)
-        yield REGISTER("fifo", 1, width=1, enable=1, reset=1)
-        yield MUX("fifo", 1, entries=2, width=width)
-        yield from memories(1, depth, width)
+        yield REGISTER("fifo", 1, width=width, enable=1, activity=activity)
+        yield REGISTER("fifo", 1, width=1, enable=1, reset=1, activity=activity)
+        yield MUX("fifo", 1, entries=2, width=width, activity=activity)
+        yield from (unit.active(activity) for unit in memories(1, depth, width))
     else:
-        yield REGISTER("fifo", depth, width=width, enable=1, activity=1 / depth)
-        yield DECODER("fifo", pointers, inputs=clog2(depth), outputs=depth)
-        yield SELECT("fifo", flag(depth > 1), entries=depth, width=width)
+        yield REGISTER("fifo", depth, width=width, enable=1, activity=activity / depth)
+        yield DECODER("fifo", pointers, inputs=clog2(depth), outputs=depth, activity=activity)
+        yield SELECT("fifo", flag(depth > 1), entries=depth, width=width, activity=activity)
 
 
-def replay(depth: Number, width: Number, memory: Number) -> Iterator[Unit]:
+def replay(depth: Number, width: Number, memory: Number, activity: float = 1.0) -> Iterator[Unit]:
     """A FIFO in a memory that gives groups of words several times; ``memory`` is 1."""
-    yield from fifo(depth, width, memory)
-    yield REGISTER("fifo", 1, width=bit_length(depth), enable=1, reset=1)
-    yield REGISTER("fifo", 2, width=clog2(depth), enable=1, reset=1)
-    yield ADDER("fifo", 1, width=bit_length(depth))
-    yield HALF_ADDER("fifo", 2, width=clog2(depth))
-    yield MUX("fifo", 1, entries=2, width=clog2(depth))
+    yield from fifo(depth, width, memory, activity)
+    yield REGISTER("fifo", 1, width=bit_length(depth), enable=1, reset=1, activity=activity)
+    yield REGISTER("fifo", 2, width=clog2(depth), enable=1, reset=1, activity=activity)
+    yield ADDER("fifo", 1, width=bit_length(depth), activity=activity)
+    yield HALF_ADDER("fifo", 2, width=clog2(depth), activity=activity)
+    yield MUX("fifo", 1, entries=2, width=clog2(depth), activity=activity)
 
 
 @dataclass(frozen=True)

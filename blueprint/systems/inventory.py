@@ -6,9 +6,10 @@ Flip-flops are counted by the names that they have in the RTL (``tests/systems/t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from blueprint.counting import carries
-from blueprint.numbers import Number, bit_length, clog2
+from blueprint.numbers import Number, bit_length, ceil_div, clog2
 from blueprint.shell import WORD_BITS
 from blueprint.systems.control import (
     CLEAR,
@@ -36,13 +37,29 @@ from blueprint.systems.instructions import (
     UNITS,
     VALUE_BITS,
 )
-from blueprint.unit import ADDER, COMPARATOR, HALF_ADDER, LOGIC, MUX, REGISTER, SELECT, TO_FLOAT, Unit
+from blueprint.systems.staging import buffer_of
+from blueprint.unit import (
+    ADDER,
+    AND_ROW,
+    COMPARATOR,
+    HALF_ADDER,
+    LOGIC,
+    MUX,
+    REGISTER,
+    SELECT,
+    TO_FLOAT,
+    Path,
+    Unit,
+    memories,
+)
 
 Registers = dict[str, Number]
 #: Bits of an instruction in a queue: two lines of its kind, and all fields but kind and unit.
 ENTRY_BITS = 2 + sum(int(field.width) for field in FORMAT if field.name not in ("kind", "unit"))
 #: Bits of an error as the sequencer remembers it.
 TOLD_BITS = len(ERRORS) + UNIT_BITS + RESPONSE_BITS + UNIT_STATUS_BITS
+#: Of the words, those that a mover moves: fetch and load have most of them; and instructions of a queue for a word.
+_SHARE, _INSTRUCTIONS = 0.5, 0.02
 
 
 def tokens() -> Registers:
@@ -116,10 +133,57 @@ def outlet(shape: Outlets) -> Registers:
 
 def units(hardware: Hardware) -> tuple[Unit, ...]:
     """The bill of materials, units of the families included."""
-    around = (*_control(hardware), *_executors(hardware), *_staging(hardware))
-    inside = (unit for spec in hardware.units.values() for unit in spec.units())
-    movers = (unit for dma in (hardware.fetch, hardware.load, hardware.store) for unit in dma.units())
-    return (*around, *movers, *inside)
+    return (*around(hardware), *(unit for spec in hardware.units.values() for unit in spec.units()))
+
+
+def around(hardware: Hardware) -> tuple[Unit, ...]:
+    """The bill of materials of what stands around the units of the families.
+
+    Activities are those of a word that passes one of the ports to memory.
+    """
+    return (*beside_staging(hardware), *_staging(hardware))
+
+
+def beside_staging(hardware: Hardware) -> tuple[Unit, ...]:
+    """The same without staging: control, sequencer, queues, executors, movers."""
+    dmas = (hardware.fetch, hardware.load, hardware.store)
+    movers = (unit.active(_SHARE) for dma in dmas for unit in dma.units())
+    return (*_control(hardware), *_executors(hardware), *movers)
+
+
+@dataclass(frozen=True)
+class Around:
+    """What stands around the units of a system, as a design has it: what it is made of, and its paths."""
+
+    hardware: Hardware
+
+    def units(self) -> tuple[Unit, ...]:
+        """The bill of materials."""
+        return around(self.hardware)
+
+    def paths(self) -> tuple[Path, ...]:
+        """The paths between registers that may be the slowest."""
+        return tuple(_paths(self.hardware))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The memories of the FIFO of a staged field, and the bytes of external memory that a word of it stands for."""
+
+    buffer: str
+    memories: tuple[Unit, ...]
+    word_bytes: int
+
+
+def stages(hardware: Hardware) -> Iterator[Stage]:
+    """The FIFOs of staging that are in memories; those of few words are registers."""
+    ways: list[Inlets | Outlets] = [Inlets(one, hardware.width) for one in hardware.inputs]
+    ways += [Outlets(one, hardware.width) for one in hardware.outputs]
+    for way in ways:
+        width = way.word.width if isinstance(way, Inlets) else way.bits
+        if way.in_memory:
+            found = tuple(memories(1, way.depth, width))
+            yield Stage(buffer_of(way.staged.stream), found, way.staged.word_bytes(hardware.width))
 
 
 def _registers(place: str, named: Registers) -> Unit:
@@ -127,64 +191,99 @@ def _registers(place: str, named: Registers) -> Unit:
 
 
 def _control(hardware: Hardware) -> Iterator[Unit]:
-    yield _registers("control", control(hardware))
-    yield MUX("control", 1, entries=16, width=WORD_BITS, activity=0.0)
-    yield COMPARATOR("control", 2, width=WORD_BITS, activity=0.0)
-    yield HALF_ADDER("control", 1, width=WORD_BITS)
+    yield _registers("shell", control(hardware))
+    yield MUX("shell", 1, entries=16, width=WORD_BITS, activity=0.0)
+    yield MUX("shell", 1, entries=2, width=POSITION_BITS, activity=0.0)
+    yield COMPARATOR("shell", 4, width=WORD_BITS, activity=0.0)
+    yield HALF_ADDER("shell", 1, width=WORD_BITS)
+    yield LOGIC("shell", 1, gates=250, activity=0.01)
     yield _registers("sequencer", sequencer(hardware))
     yield ADDER("sequencer", 1, width=VALUE_BITS, activity=0.05)
     step = ADDER if hardware.block > 1 else HALF_ADDER
     yield step("sequencer", 1, width=POSITION_BITS, activity=0.0)
+    yield AND_ROW("sequencer", 1, width=POSITION_BITS, activity=0.0)
+    yield MUX("sequencer", 1, entries=2, width=hardware.fetch.unit_address_width, activity=0.0)
     yield HALF_ADDER("sequencer", 1, width=WORD_BITS, activity=0.05)
     yield COMPARATOR("sequencer", 1, width=WORD_BITS, activity=0.05)
     yield MUX("sequencer", len(UNITS), entries=2, width=TOLD_BITS, activity=0.0)
     yield LOGIC("sequencer", 1, gates=120, activity=0.05)
+    yield LOGIC("decoder", 1, gates=45, activity=0.05)
     yield _registers("tokens", tokens())
     yield LOGIC("tokens", len(UNITS) ** 2, gates=20, activity=0.05)
     for _ in range(len(hardware.units) + 2):
-        yield from fifo(QUEUE_DEPTH, ENTRY_BITS, 1)
+        yield from fifo(QUEUE_DEPTH, ENTRY_BITS, 1, _INSTRUCTIONS)
 
 
 def _executors(hardware: Hardware) -> Iterator[Unit]:
     for dma in (hardware.load, hardware.store):
         yield _registers("executors", transfers(dma))
-        yield LOGIC("executors", 1, gates=80, activity=0.05)
-    yield from fifo(FLIGHTS, flight(hardware.load).width, 0)
+        yield LOGIC("executors", 1, gates=120, activity=0.05)
+    yield from fifo(FLIGHTS, flight(hardware.load).width, 0, _INSTRUCTIONS)
     for unit in hardware.units:
         yield _registers("executors", runner(hardware, unit))
-        yield LOGIC("executors", 1, gates=80, activity=0.05)
+        yield LOGIC("executors", 1, gates=120, activity=0.05)
 
 
 def _staging(hardware: Hardware) -> Iterator[Unit]:
-    store, width = hardware.store, hardware.width
-    yield REGISTER("staging", 1, width=hardware.load.index_width, enable=1, activity=0.0)
-    yield _registers("staging", drain(store))
+    staging = len(hardware.inputs) + len(hardware.outputs)
+    streams = sum(len(spec.streams()) for spec in hardware.units.values())
     yield REGISTER("core", 1, width=1, reset=1, activity=0.0)
-    yield ADDER("staging", 2, width=store.row_width + store.rows_width, activity=0.1)
-    yield SELECT("staging", 1, entries=len(hardware.outputs), width=width, activity=0.1)
+    yield LOGIC("core", streams, gates=10, activity=0.05)
+    yield REGISTER("staging", 1, width=hardware.load.index_width, enable=1, activity=0.0)
+    yield LOGIC("staging", len(hardware.inputs), gates=4, activity=0.05)
+    yield from _drain(hardware)
     for staged in hardware.inputs:
-        shape = Inlets(staged, width)
-        yield _registers("staging", inlet(shape))
-        yield from (replay if shape.replays else fifo)(shape.depth, shape.word.width, int(shape.in_memory))
-        yield SELECT("staging", int(shape.parts > 1), entries=shape.parts, width=shape.bits)
-        yield MUX("staging", int(shape.ratio > 1), entries=2, width=shape.bits)
-        yield from _conversion(shape)
-        yield HALF_ADDER("staging", int(shape.turns > 0), width=HOLD_BITS, activity=0.05)
-        yield COMPARATOR("staging", int(shape.turns > 0), width=HOLD_BITS, activity=0.05)
-        rounds = int(shape.turns > 0 and not shape.replays)
-        yield HALF_ADDER("staging", rounds, width=max(1, shape.rows_bits), activity=0.05)
-        yield MUX("staging", rounds, entries=2, width=shape.word.width, activity=0.1)
+        yield from _inlet(Inlets(staged, hardware.width), 1 / staging)
     for staged in hardware.outputs:
-        out = Outlets(staged, width)
-        yield _registers("staging", outlet(out))
-        yield from fifo(out.depth, out.bits, int(out.in_memory))
-        for way in out.ways:
-            yield MUX("staging", int(way.gathers > 1), entries=way.gathers, width=width)
-            yield LOGIC("staging", int(way.saturates) * way.elements, gates=8, activity=0.1)
-            yield from _conversion(way)
-        yield MUX("staging", len(out.ways) - 1, entries=2, width=width)
+        yield from _outlet(Outlets(staged, hardware.width), 1 / staging)
     yield REGISTER("staging", _rows(hardware), width=HOLD_BITS, enable=1, reset=1, activity=0.1)
     yield HALF_ADDER("staging", _rows(hardware), width=HOLD_BITS, activity=0.1)
+    yield COMPARATOR("staging", _rows(hardware), width=HOLD_BITS, activity=0.1)
+
+
+def _drain(hardware: Hardware) -> Iterator[Unit]:
+    """Between staging and the writer."""
+    store = hardware.store
+    yield _registers("staging", drain(store))
+    yield ADDER("staging", 2, width=store.row_width + store.rows_width, activity=0.1)
+    yield HALF_ADDER("staging", 1, width=store.rows_width, activity=0.1)
+    yield AND_ROW("staging", 1, width=store.row_width, activity=0.1)
+    yield SELECT("staging", 1, entries=len(hardware.outputs), width=hardware.width, activity=0.1)
+
+
+def _inlet(shape: Inlets, activity: float) -> Iterator[Unit]:
+    """The staging of an input, and what joins it with the others of its stream."""
+    yield _registers("staging", inlet(shape))
+    given = replay if shape.replays else fifo
+    yield from given(shape.depth, shape.word.width, int(shape.in_memory), activity)
+    yield AND_ROW("staging", 1, width=shape.bits, activity=activity)
+    yield LOGIC("staging", int(shape.gathers > 1) * shape.gathers, gates=8, activity=activity)
+    several = int(shape.parts > 1)
+    yield SELECT("staging", several, entries=shape.parts, width=shape.bits, activity=activity)
+    narrow = min(shape.bits, shape.ratio * shape.port_bits)
+    yield MUX("staging", int(shape.ratio > 1), entries=2, width=narrow, activity=activity)
+    yield from _conversion(shape)
+    turns = int(shape.turns > 0)
+    yield HALF_ADDER("staging", turns, width=HOLD_BITS, activity=0.05)
+    yield COMPARATOR("staging", 2 * turns, width=HOLD_BITS, activity=0.05)
+    yield AND_ROW("staging", turns, width=HOLD_BITS, activity=0.05)
+    rounds = int(turns and not shape.replays)
+    yield HALF_ADDER("staging", rounds, width=max(1, shape.rows_bits), activity=0.05)
+    yield MUX("staging", rounds, entries=2, width=shape.word.width, activity=0.1)
+
+
+def _outlet(out: Outlets, activity: float) -> Iterator[Unit]:
+    """The staging of an output."""
+    yield _registers("staging", outlet(out))
+    yield from fifo(out.depth, out.bits, int(out.in_memory), activity)
+    for way in out.ways:
+        several = int(way.gathers > 1)
+        width = ceil_div(way.bits, way.gathers)
+        yield SELECT("staging", several, entries=way.gathers, width=width, activity=activity)
+        yield HALF_ADDER("staging", several, width=clog2(way.gathers), activity=0.1)
+        yield LOGIC("staging", int(way.saturates) * way.elements, gates=8, activity=0.1)
+        yield from _conversion(way)
+    yield MUX("staging", len(out.ways) - 1, entries=2, width=out.port_bits, activity=activity)
 
 
 def _conversion(way: Inlets | Outlets) -> Iterator[Unit]:
@@ -202,3 +301,26 @@ def _rows(hardware: Hardware) -> int:
     """Streams that count the beats of a row."""
     fields = (*hardware.inputs, *hardware.outputs)
     return len({(one.unit, one.stream) for one in fields if one.held})
+
+
+def _paths(hardware: Hardware) -> Iterator[Path]:
+    """Paths around the units: a word is cut into bursts, an instruction dispatched, a store counted."""
+    load, store = hardware.load, hardware.store
+    yield Path(
+        "bursts",
+        (
+            HALF_ADDER("bursts", 1, width=clog2(load.page_words)),
+            MUX("bursts", 2, entries=2, width=load.left_width),
+            ADDER("bursts", 1, width=load.word_address_width),
+        ),
+    )
+    position = AND_ROW("sequencer", 1, width=POSITION_BITS)
+    yield Path("dispatch", (position, ADDER("sequencer", 1, width=VALUE_BITS)))
+    yield Path(
+        "drain",
+        (
+            COMPARATOR("mover", 1, width=bit_length(store.outstanding)),
+            LOGIC("staging", 1, gates=512),
+            ADDER("staging", 1, width=store.row_width + store.rows_width),
+        ),
+    )

@@ -146,6 +146,11 @@ class Staged:
         return self.moved_bytes(narrow)
 
 
+def buffer_of(stream: str) -> str:
+    """The buffer that the staging of a stream's fields is part of."""
+    return {WEIGHTS: "weights", **dict.fromkeys(CACHED, "cache")}.get(stream, "activations")
+
+
 def inputs(
     units: Mapping[str, Spec],
     width: int,

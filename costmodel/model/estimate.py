@@ -17,8 +17,7 @@ import numpy as np
 
 from blueprint.errors import ParamError
 from blueprint.numbers import Real, Truths, Whole
-from blueprint.spec import Spec
-from blueprint.unit import SRAM, SRAM_1RW, Path, Unit
+from blueprint.unit import SRAM, SRAM_1RW, Built, Path, Unit
 from costmodel.model import features
 from costmodel.technology.macros import SINGLE, TWO
 from costmodel.technology.technology import Technology
@@ -99,7 +98,7 @@ class Cost(NamedTuple):
         return sum(self.energy_parts(cycles, busy_cycles, seconds).values())
 
 
-def cost(designs: Spec, technology: Technology, walks: Walks | None = None) -> Cost:
+def cost(designs: Built, technology: Technology, walks: Walks | None = None) -> Cost:
     """Cost of one design, or of many (:meth:`blueprint.spec.Spec.columns`). Raises `ParamError` as :func:`area`.
 
     ``walks`` are those of the designs' paths, where they are known.

@@ -16,8 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from blueprint.numbers import Real
-from blueprint.spec import Spec
-from blueprint.unit import Path, Unit
+from blueprint.unit import Built, Path, Unit
 from costmodel.model import estimate, features
 from costmodel.model.estimate import Coefficients, Cost, Term, Walks
 from costmodel.technology.technology import Technology
@@ -86,7 +85,7 @@ def useful(unit: Unit, energy: Coefficients) -> Real:
     return once
 
 
-def cost(designs: Spec, technology: Technology) -> Cost:
+def cost(designs: Built, technology: Technology) -> Cost:
     """:func:`costmodel.model.estimate.cost` with glitches, where the technology has them."""
     walks = estimate.walked(designs.paths(), technology)
     found = estimate.cost(designs, technology, walks)
@@ -94,7 +93,7 @@ def cost(designs: Spec, technology: Technology) -> Cost:
     return found._replace(switching_pj=found.switching_pj + glitches, glitch_pj=glitches)
 
 
-def energies(designs: Spec, technology: Technology, walks: Walks | None = None) -> dict[str, Real]:
+def energies(designs: Built, technology: Technology, walks: Walks | None = None) -> dict[str, Real]:
     """Energy of glitches in pJ a cycle of full throughput by place; nothing where they were not calibrated.
 
     ``walks`` are those of the designs' paths, where they are known (:func:`costmodel.model.estimate.walked`).
@@ -106,14 +105,14 @@ def energies(designs: Spec, technology: Technology, walks: Walks | None = None) 
     return places
 
 
-def energy_terms(designs: Spec, technology: Technology) -> Iterator[Term]:
+def energy_terms(designs: Built, technology: Technology) -> Iterator[Term]:
     """The energy of :func:`energies`, term by term."""
     for _, found in _unit_terms(designs, technology):
         yield from found
 
 
 def _unit_terms(
-    designs: Spec, technology: Technology, walks: Walks | None = None
+    designs: Built, technology: Technology, walks: Walks | None = None
 ) -> Iterator[tuple[Unit, list[Term]]]:
     """The terms of every unit of the inventory; nothing where glitches were not calibrated."""
     if not counted(technology):

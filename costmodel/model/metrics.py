@@ -74,8 +74,8 @@ BASES: dict[str, Metric] = {
 }
 #: Those of whole decoders, whose names have no part: they cover all of a model. What of a meaning is not as above.
 _OF_SYSTEMS: dict[str, str] = {
-    "area_um2": "area of units and buffers, without sequencer, DMA engines and interconnect",
-    "critical_path_ps": "slowest register-to-register path of the slowest unit",
+    "area_um2": "area of units and buffers, and of what stands around them where the system is compiled",
+    "critical_path_ps": "slowest register-to-register path of the units, and of what stands around them",
     "clock_mhz": "",
     "cycles": "cycles of a token, waits for memory included",
     "tokens_per_second": "tokens decoded per second",

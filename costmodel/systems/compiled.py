@@ -19,7 +19,7 @@ from blueprint.systems.description import DMA, System
 from blueprint.systems.instructions import MOVERS, WORD_BYTES
 from blueprint.systems.memory_port import of_memory
 from blueprint.systems.runs import Runs
-from blueprint.systems.staging import CACHED, WEIGHTS
+from blueprint.systems.staging import buffer_of
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Rowwise
 from compiler.compile import Plan, compile_shapes
@@ -74,6 +74,14 @@ def asked_of(system: System, model: Model) -> tuple[Hardware, Model]:
     if model is system.largest:  # the largest model may use any gate, so it uses that of the unit
         model = replace(model, activation=hardware.units["vector"].gate_function)
     return hardware, model
+
+
+def hardware_of(system: System) -> Hardware | None:
+    """The hardware of a system that has one of its own: no host, and one unit of each kind; else ``None``."""
+    try:
+        return asked_of(system, system.largest)[0]
+    except ParamError:
+        return None
 
 
 def plan_of(system: System, model: Model) -> Plan:
@@ -141,9 +149,8 @@ class _Passes:
         found: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
         for one in done.starts:
             if one.unit in MOVERS:
-                kind = {WEIGHTS: "weights", **dict.fromkeys(CACHED, "cache")}.get(one.field, "activations")
                 mine = found[self._purpose(one)]
-                mine[kind] += one.size
+                mine[buffer_of(one.field)] += one.size
                 mine[_LOADED] += one.size * (one.unit == MOVERS[0])
         return found
 

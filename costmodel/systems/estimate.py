@@ -10,15 +10,18 @@ from typing import Any, TypeVar
 from blueprint.errors import ParamError
 from blueprint.numbers import ceil_div
 from blueprint.spec import Spec
+from blueprint.systems import inventory as inventories
 from blueprint.systems import operations, rules
+from blueprint.systems.control import Hardware
 from blueprint.systems.description import DMA, HOST, System
 from blueprint.systems.memory_port import of_memory
 from blueprint.systems.operations import Operation
-from blueprint.unit import flip_flops
+from blueprint.unit import Cells, flip_flops
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Task
 from compiler.compile import Plan, compile_shapes
-from costmodel.model.estimate import PJ_PER_NW_S, Cost
+from costmodel.model import glitches
+from costmodel.model.estimate import MEMORIES, PJ_PER_NW_S, Cost, access_pj, macro_area, macro_leakage
 from costmodel.model.evaluate import cost_of
 from costmodel.systems import compiled
 from costmodel.systems.compiled import Part, Run
@@ -35,11 +38,13 @@ Time: operations run one behind the other, each in the closed form of its unit's
 host; memory fetches what they read ahead of them, as far as the buffers hold it (costmodel.systems.timeline), and a
 pass begins with empty buffers. Start and end of an instruction, and refresh of the memory beyond its stated sustained
 rate, take no time.
-Energy: the clock of every unit toggles in every cycle, cells leak through all the time, switching comes with every
-multiply-accumulate; buffers are written and read once for what memory gives, and once for what an operation takes or
-gives; memory costs energy per bit moved. A host costs its stated power while it works, nothing where none is stated.
-Area: units and buffers. Sequencer, DMA engines and the interconnect of units, and the clock and leakage of a host, are
-in no number."""
+Energy: the clock of every unit and of what stands around them toggles in every cycle, cells leak through all the time,
+switching comes with every multiply-accumulate, around units with every word of external memory; buffers are written and
+read once for what memory gives, and once for what an operation takes or gives; memory costs energy per bit moved. A
+host costs its stated power while it works, nothing where none is stated.
+Area: units, buffers and what stands around the units: sequencer, control, movers, queues, staging. Buffers are the
+memories of its FIFOs. Of a system without such hardware buffers have the bytes of its file, and what stands around the
+units is in no number; neither is a host's."""
 
 #: Units, programs and phases that are remembered of each kind.
 _REMEMBERED = 64
@@ -47,6 +52,8 @@ T = TypeVar("T")
 #: The runs of a phase at a clock, behind so many tokens or of so many.
 Passes = Callable[[System, Plan, float, int], list[Run]]
 
+#: Buffers by name, and what no unit and no buffer is.
+BUFFERS, AROUND = ("weights", "cache", "activations"), "around units"
 #: The name of external memory among causes of time and energy.
 MEMORY = "memory"
 
@@ -61,27 +68,53 @@ class Buffer:
 
 
 @dataclass(frozen=True)
+class Around:
+    """What stands around the units beside buffers.
+
+    Area in um2, clock in MHz, pJ of a cycle and of a word that is moved, leakage in nW.
+    """
+
+    area_um2: float
+    clock_mhz: float
+    cycle_pj: float
+    word_pj: float
+    leakage_nw: float
+
+    def energy(self, cycles: float, words: float, seconds: float) -> float:
+        """Energy in pJ of so many cycles, in which so many words pass the ports to memory."""
+        return self.cycle_pj * cycles + self.word_pj * words + self.leakage_nw * seconds * PJ_PER_NW_S
+
+
+@dataclass(frozen=True)
 class Costs:
     """What a system costs in a technology, before any work."""
 
     units: Mapping[str, Cost]
     buffers: Mapping[str, Buffer]
+    around: Around | None = None
+
+    @property
+    def clocks_mhz(self) -> dict[str, float]:
+        """The clock that each unit reaches, and what stands around them."""
+        found = {name: _first(cost.clock_mhz) for name, cost in self.units.items()}
+        return found | ({AROUND: self.around.clock_mhz} if self.around else {})
 
     @property
     def fastest_mhz(self) -> float:
-        """The clock of the slowest unit."""
-        return min(_first(cost.clock_mhz) for cost in self.units.values())
+        """The clock of the slowest of them."""
+        return min(self.clocks_mhz.values())
 
     @property
     def area_um2(self) -> float:
-        """Area of units and buffers."""
+        """Area of units, buffers and what stands around the units."""
         return sum(self.areas.values())
 
     @property
     def areas(self) -> dict[str, float]:
-        """Area by unit and buffer in um2."""
-        units = {name: _first(cost.area_um2) for name, cost in self.units.items()}
-        return units | {f"{name} buffer": buffer.area_um2 for name, buffer in self.buffers.items()}
+        """Area by unit and buffer in um2, and of what stands around the units beside buffers."""
+        found = {name: _first(cost.area_um2) for name, cost in self.units.items()}
+        found |= {f"{name} buffer": buffer.area_um2 for name, buffer in self.buffers.items()}
+        return found | ({AROUND: self.around.area_um2} if self.around else {})
 
 
 @dataclass(frozen=True)
@@ -139,7 +172,11 @@ def costs(system: System, technology: Technology, cost: Callable[[Spec], Cost] |
     """
     cost = cost or (lambda spec: cost_of(spec, technology))
     units = {name: cost(unit.spec) for name, unit in system.units.items()}
-    sizes = {name: getattr(system.buffers, name) for name in ("weights", "cache", "activations")}
+    hardware = compiled.hardware_of(system)
+    if hardware is not None:
+        buffers = {name: _staged(name, hardware, technology) for name in BUFFERS}
+        return Costs(units, buffers, around(hardware, technology))
+    sizes = {name: getattr(system.buffers, name) for name in BUFFERS}
     width = 8 * system.memory.beat_bytes
     return Costs(units, {name: _buffer(size, width, technology) for name, size in sizes.items()})
 
@@ -318,6 +355,30 @@ def inventory(system: System) -> list[dict[str, Any]]:
     ]
 
 
+def around(hardware: Hardware, technology: Technology) -> Around:
+    """What stands around the units of hardware, without the memories of staging, which are its buffers."""
+    found = glitches.cost(Cells(inventories.Around(hardware)), technology)
+    memory = [unit for unit in inventories.beside_staging(hardware) if unit.kind in MEMORIES]
+    accesses = sum(float(unit.count * unit.activity * access_pj(unit, technology)) for unit in memory)
+    return Around(
+        _first(found.area_um2) + float(macro_area(memory, technology)),
+        _first(found.clock_mhz),
+        _first(found.clock_pj),
+        _first(found.switching_pj) + accesses,
+        _first(found.leakage_nw) + float(macro_leakage(memory, technology)),
+    )
+
+
+def _staged(name: str, hardware: Hardware, technology: Technology) -> Buffer:
+    """The memories of staging that are a buffer; a byte costs what a mean word of their FIFOs does."""
+    mine = [stage for stage in inventories.stages(hardware) if stage.buffer == name]
+    memories = [unit for stage in mine for unit in stage.memories]
+    energy = sum(float(unit.count * access_pj(unit, technology)) for unit in memories)
+    words = sum(stage.word_bytes for stage in mine)
+    area, leaks = float(macro_area(memories, technology)), float(macro_leakage(memories, technology))
+    return Buffer(area, energy / words if words else 0.0, leaks)
+
+
 def _buffer(size: int, width: int, technology: Technology) -> Buffer:
     sram, words = technology.sram, ceil_div(8 * size, width)
     both = sram.read_pj(words, width, TWO) + sram.write_pj(words, width, TWO)
@@ -348,6 +409,9 @@ def _energies(system: System, found: Costs, clock: float, time: Timeline) -> dic
         steps = sum(op.steps for op in ops if op.place == name)
         parts = cost.energy_parts(seconds * clock * 1e6, steps / system.units[name].spec.peak_macs, seconds)
         energies[name] = sum(_first(part) for part in parts.values())
+    if found.around is not None:
+        words = 8 * sum(op.traffic for op in ops) / system.memory.width
+        energies[AROUND] = found.around.energy(seconds * clock * 1e6, words, seconds)
     energies["buffers"] = sum(
         buffer.leakage_nw * seconds * PJ_PER_NW_S + buffer.pj_per_byte * _through(name, ops)
         for name, buffer in found.buffers.items()

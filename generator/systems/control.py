@@ -71,7 +71,7 @@ class Control(Registers):
     ``patience`` and ``interrupt``; start while memory owes answers to the program before; queue accesses.
     """
 
-    place = "control"
+    place = "shell"
     bare: tuple[str, ...] = ("bus", "program")
     latency = "a write 2 cycles, a read 2 cycles, a program is asked for 2 cycles after its start is accepted"
     throughput = "one write every 3 cycles, one read every 3 cycles"

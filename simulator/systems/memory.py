@@ -80,6 +80,11 @@ class Writes(_Requests):
         silent = self.port.silent("w", self._words, cycle)
         return bool(self._waiting) and self.port.moves(cycle) and not silent
 
+    @property
+    def address(self) -> int:
+        """Byte address of the word that is taken next."""
+        return self._waiting[0][0]
+
     def answer(self, cycle: int) -> int | None:
         """The response that is offered in the cycle; it is taken at once."""
         there = bool(self._answers) and self._answers[0][0] <= cycle

@@ -48,8 +48,8 @@ def prove(
     timeout_s: float = 24 * 3600,
 ) -> Proof:
     """Run the prompt on the RTL and compare tokens, memory, begin and end of every instruction, and the end of all."""
-    memory = _memory(image, prompt)
-    job = rtl.Job(_registers(hardware, image, decoded), [port] * 3, cut=decoded.cycles + _MORE)
+    memory = memory_of(image, prompt)
+    job = rtl.Job(registers_of(hardware, image, decoded), [port] * 3, cut=decoded.cycles + _MORE)
     (found,), left = rtl.run(bench, hardware, memory.tobytes(), [job], timeout_s)
     first = image.tokens + _WORD * len(prompt)
     made = np.frombuffer(left[first : first + _WORD * len(decoded.tokens)], "<u4").tolist()
@@ -101,7 +101,7 @@ def status(found: rtl.Found) -> dict[str, int]:
     return {name: value for name, value in parts.items() if value}
 
 
-def _memory(image: Image, prompt: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+def memory_of(image: Image, prompt: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     """Memory as the host leaves it: the image, and the tokens of the prompt."""
     memory = np.zeros(image.end, np.uint8)
     memory[image.base :] = image.data
@@ -110,7 +110,7 @@ def _memory(image: Image, prompt: Sequence[int]) -> np.ndarray[tuple[int], np.dt
     return memory
 
 
-def _registers(hardware: Hardware, image: Image, decoded: Decoded) -> dict[str, int]:
+def registers_of(hardware: Hardware, image: Image, decoded: Decoded) -> dict[str, int]:
     """Registers that the host writes before the start."""
     number = int(hardware.design_hash, 16)
     lengths = {name: len(program) for name, program in image.programs.items()}

@@ -66,7 +66,7 @@ def synth_(
     data: dict[str, str],
     overrides: dict[str, str],
 ) -> None:
-    """Synthesize the design in SPEC with Yosys and ABC, and print the prediction beside the result."""
+    """Synthesize the design or the system in SPEC with Yosys and ABC, and print the prediction beside the result."""
     from blueprint.errors import ParamError
     from ternforge.verbs import synth as verb
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.spec import Spec
+from blueprint.systems.description import System
 from blueprint.workloads.data import Data
 from costmodel.groundtruth import activity, netlist_files, synthesis
 from costmodel.groundtruth import recipe as recipes
@@ -16,8 +17,9 @@ from costmodel.model import estimate as estimates
 from costmodel.model import quantity
 from costmodel.technology import importing, liberty_text
 from costmodel.technology.technology import Technology
+from ternforge import decoders, synthesizing
 from ternforge.folder import check_file, output_folder
-from ternforge.inputs import DesignLike, read_design, read_technology
+from ternforge.inputs import DesignLike, read_design, read_technology, refuse
 from ternforge.session import Answer, Note, silent, table
 from ternforge.verbs.estimate import estimate
 from toolchain import files
@@ -31,7 +33,7 @@ _CAUSES = ("useful", "glitches", "clock", "leakage")
 
 
 def synth(
-    design: DesignLike,
+    design: DesignLike | System,
     technology: str | Path | None = None,
     liberty: Sequence[str | Path] = (),
     overrides: Mapping[str, str] | None = None,
@@ -55,18 +57,20 @@ def synth(
     ``energy`` runs that netlist on random data, with its delays, and adds the ``energy`` of a mean cycle in pJ: useful
     toggles, glitches, clock pins and leakage of every place, and accesses of memories. ``data`` are statistics of
     the operands (:class:`blueprint.workloads.data.Data`) that differ from those of trained models.
+
+    Of a system (a file of schema ``ternforge/system/v1``) it is the whole decoder, with ``parts``: each unit and what
+    stands around the units, logic and memories apart.
     """
+    if isinstance(design, System) or decoders.is_system(design):
+        refuse({"overrides": overrides, "energy": energy, "data": data}, "for a design, not for a system")
+        how: dict[str, Any] = {"recipe": recipe, "period_ps": period, "wires": wires}
+        return _system(design, technology, liberty, note, netlist, force, how)  # type: ignore[arg-type]
     from generator import export
 
     chosen = read_design(design, overrides)
     statistics = Data.of(data or {})
     facts = read_technology(chosen, technology)
-    recipes.choose(recipe, period, wires, recipes.of(facts))
-    if not liberty:
-        wire_models.check(wires, facts)
-    path = None if netlist is None else _netlist_file(netlist, force)
-    for file in liberty:
-        liberty_text.check(file)
+    path = _checked(facts, liberty, netlist, force, recipe, period, wires)
     unpredicted = _unpredicted(facts, liberty)
     predicted: Answer | None = None if unpredicted else estimate(chosen, technology)
     with files.scratch() as scratch:
@@ -89,14 +93,7 @@ def synth(
     return {
         "design": chosen.name,
         "design_hash": chosen.spec.design_hash,
-        "technology": facts.name,
-        "library": ", ".join(map(str, liberty)) or facts.name,
-        "source": f"Yosys and ABC, {', '.join(map(str, liberty)) or f'cells of technology {facts.name}'}",
-        "recipe": measured.recipe,
-        "wires": measured.wires,
-        "period_ps": period,
-        "buffer_area_um2": measured.buffer_area_um2,
-        "files": [str(path) for path in written],
+        **_made_by(facts, liberty, measured, period, written),
         **numbers,
         "measured": measured,
         "predicted_recipe": facts.recipe,
@@ -107,6 +104,76 @@ def synth(
         "predicted": predicted and {key: predicted[key] for key in (*_BOTH, "clock_mhz")},
         "unpredicted": unpredicted or None,
         **({} if switched is None else {"energy": switched}),
+    }
+
+
+def _checked(
+    facts: Technology,
+    liberty: Sequence[str | Path],
+    netlist: str | Path | None,
+    force: bool,
+    recipe: str | None,
+    period: float | None,
+    wires: str | None,
+) -> Path | None:
+    """The file of the netlist, if one was asked for; everything is refused here that can be before the work."""
+    recipes.choose(recipe, period, wires, recipes.of(facts))
+    if not liberty:
+        wire_models.check(wires, facts)
+    path = None if netlist is None else _netlist_file(netlist, force)
+    for file in liberty:
+        liberty_text.check(file)
+    return path
+
+
+def _system(
+    file: System | str | Path,
+    technology: str | Path | None,
+    liberty: Sequence[str | Path],
+    note: Note,
+    netlist: str | Path | None,
+    force: bool,
+    how: Mapping[str, Any],
+) -> Answer:
+    """A whole decoder: the same keys as those of a design, and its parts."""
+    system, hardware, facts = synthesizing.read(file, technology)
+    path = _checked(facts, liberty, netlist, force, how["recipe"], how["period_ps"], how["wires"])
+    unpredicted = _unpredicted(facts, liberty)
+    manifest, mapped, measured = synthesizing.mapped(
+        hardware, facts, note, liberty=list(liberty) or None, **how
+    )
+    if not unpredicted and facts.recipe != measured.recipe:
+        unpredicted = f"{facts.name} was calibrated by recipe {facts.recipe}"
+    written = [] if path is None else _write_netlist(mapped, path, force)
+    answer = synthesizing.answer(hardware, manifest, mapped, measured, facts, not unpredicted)
+    return {
+        "system": system.name,
+        "design_hash": hardware.design_hash,
+        **_made_by(facts, liberty, measured, how["period_ps"], written),
+        **answer,
+        "predicted_recipe": facts.recipe,
+        "unpredicted": unpredicted or None,
+    }
+
+
+def _made_by(
+    facts: Technology,
+    liberty: Sequence[str | Path],
+    measured: synthesis.Synthesis,
+    period: float | None,
+    written: Sequence[Path],
+) -> Answer:
+    """What a netlist was made of, and how."""
+    cells = ", ".join(map(str, liberty))
+    return {
+        "technology": facts.name,
+        "library": cells or facts.name,
+        "source": f"Yosys and ABC, {cells or f'cells of technology {facts.name}'}",
+        "recipe": measured.recipe,
+        "wires": measured.wires,
+        "period_ps": period,
+        "buffer_area_um2": measured.buffer_area_um2,
+        "files": [str(path) for path in written],
     }
 
 
@@ -181,6 +248,9 @@ def _unpredicted(facts: Technology, liberty: Sequence[str | Path]) -> str:
 
 
 def lines(answer: Mapping[str, Any]) -> list[str]:
+    if "system" in answer:
+        head = f"{answer['system']} in {answer['library']} ({answer['source']})"
+        return [head, *synthesizing.lines(answer), *_rest(answer)]
     head = f"{answer['design']} in {answer['library']} ({answer['source']})"
     if answer["predicted"] is not None:
         return [head, *_compared(answer), *_rest(answer)]

@@ -213,10 +213,11 @@ def test_axes_move_the_numbers_as_they_should(study: Study) -> None:
     cheap, dear = rows[5, 32768, 8], rows[20, 32768, 8]
     memory = 8 * 15 * cheap["bytes_per_token"]
     assert dear["energy_pj_per_token"] - cheap["energy_pj_per_token"] == pytest.approx(memory)
-    assert (
-        rows[5, 65536, 8]["area_um2"] > cheap["area_um2"]
-        and rows[5, 32768, 16]["area_um2"] == cheap["area_um2"]
-    )
+    # Staging has room for the vectors of the model, however many bytes the file gives them.
+    assert rows[5, 65536, 8]["area_um2"] == cheap["area_um2"] == rows[5, 32768, 16]["area_um2"]
+    system = read_system(LEAST)
+    larger = variants.changed(system, {"buffers.weights": 2 * system.buffers.weights})
+    assert costs.costs(larger, ASAP7).area_um2 > costs.costs(system, ASAP7).area_um2
 
 
 def test_without_a_clock_a_system_runs_as_fast_as_its_slowest_unit() -> None:
@@ -232,7 +233,7 @@ def test_a_clock_that_no_unit_reaches_is_a_reason() -> None:
     assert [batch.reasons[code] for code in batch.reason] == ["", "clock_margin must be at least 1"]
     judge: Any = problem.evaluators["least_decoder"]
     text = judge.limited_by((), {"memory.size_mib": 16}, "clock_margin", 900.0)
-    assert re.fullmatch(r"slowest unit 'vector', 201\.5 MHz", text), text
+    assert re.fullmatch(r"slowest part 'vector', 201\.5 MHz", text), text
 
 
 UNBUILDABLE = [
@@ -349,7 +350,7 @@ def test_report_and_comparison_say_that_they_are_of_systems(study: Study, tmp_pa
     for piece in (
         "<title>quick: design space report</title>",
         "Workload its largest model, context 64",
-        "a whole decoder, without sequencer, DMA engines and interconnect",
+        "a whole decoder; sequencer, movers and staging where it is compiled",
         "Memory: external, as each system states it.",
         "cycles of a token are within 0.5 % of the simulator",
         "activations must be at least 7168 bytes",
