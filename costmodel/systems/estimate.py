@@ -8,7 +8,7 @@ from functools import cache, lru_cache, partial
 from typing import Any, TypeVar
 
 from blueprint.errors import ParamError
-from blueprint.numbers import ceil_div
+from blueprint.numbers import alone, ceil_div
 from blueprint.spec import Spec
 from blueprint.systems import operations, rules
 from blueprint.systems.description import DMA, HOST, System
@@ -70,7 +70,7 @@ class Costs:
     @property
     def fastest_mhz(self) -> float:
         """The clock of the slowest unit."""
-        return min(_first(cost.clock_mhz) for cost in self.units.values())
+        return min(alone(cost.clock_mhz) for cost in self.units.values())
 
     @property
     def area_um2(self) -> float:
@@ -80,7 +80,7 @@ class Costs:
     @property
     def areas(self) -> dict[str, float]:
         """Area by unit and buffer in um2."""
-        units = {name: _first(cost.area_um2) for name, cost in self.units.items()}
+        units = {name: alone(cost.area_um2) for name, cost in self.units.items()}
         return units | {f"{name} buffer": buffer.area_um2 for name, buffer in self.buffers.items()}
 
 
@@ -347,7 +347,7 @@ def _energies(system: System, found: Costs, clock: float, time: Timeline) -> dic
     for name, cost in found.units.items():
         steps = sum(op.steps for op in ops if op.place == name)
         parts = cost.energy_parts(seconds * clock * 1e6, steps / system.units[name].spec.peak_macs, seconds)
-        energies[name] = sum(_first(part) for part in parts.values())
+        energies[name] = sum(alone(part) for part in parts.values())
     energies["buffers"] = sum(
         buffer.leakage_nw * seconds * PJ_PER_NW_S + buffer.pj_per_byte * _through(name, ops)
         for name, buffer in found.buffers.items()
@@ -372,8 +372,3 @@ def _operations(buffer: str, units: Iterable[Operation]) -> int:
     if buffer == "cache":
         return sum(op.cache_read for op in units)
     return sum(rules.ACTIVATION_BYTES * op.rows * (op.inputs + op.outputs) // 2 for op in units)
-
-
-def _first(value: Any) -> float:
-    """A number of one design."""
-    return float(value if not hasattr(value, "ravel") else value.ravel()[0])
