@@ -39,6 +39,8 @@ from blueprint.systems.instructions import (
 from blueprint.unit import ADDER, COMPARATOR, HALF_ADDER, LOGIC, MUX, REGISTER, SELECT, TO_FLOAT, Unit
 
 Registers = dict[str, Number]
+#: Two-input gates, roughly: of the sequencer, a counter of tokens, an executor, and a limit of an integer.
+_SEQUENCER_GATES, _TOKEN_GATES, _EXECUTOR_GATES, _LIMIT_GATES = 120, 20, 80, 8
 #: Bits of an instruction in a queue: two lines of its kind, and all fields but kind and unit.
 ENTRY_BITS = 2 + sum(int(field.width) for field in FORMAT if field.name not in ("kind", "unit"))
 #: Bits of an error as the sequencer remembers it.
@@ -138,9 +140,9 @@ def _control(hardware: Hardware) -> Iterator[Unit]:
     yield HALF_ADDER("sequencer", 1, width=WORD_BITS, activity=0.05)
     yield COMPARATOR("sequencer", 1, width=WORD_BITS, activity=0.05)
     yield MUX("sequencer", len(UNITS), entries=2, width=TOLD_BITS, activity=0.0)
-    yield LOGIC("sequencer", 1, gates=120, activity=0.05)
+    yield LOGIC("sequencer", 1, gates=_SEQUENCER_GATES, activity=0.05)
     yield _registers("tokens", tokens())
-    yield LOGIC("tokens", len(UNITS) ** 2, gates=20, activity=0.05)
+    yield LOGIC("tokens", len(UNITS) ** 2, gates=_TOKEN_GATES, activity=0.05)
     for _ in range(len(hardware.units) + 2):
         yield from fifo(QUEUE_DEPTH, ENTRY_BITS, 1)
 
@@ -148,11 +150,11 @@ def _control(hardware: Hardware) -> Iterator[Unit]:
 def _executors(hardware: Hardware) -> Iterator[Unit]:
     for dma in (hardware.load, hardware.store):
         yield _registers("executors", transfers(dma))
-        yield LOGIC("executors", 1, gates=80, activity=0.05)
+        yield LOGIC("executors", 1, gates=_EXECUTOR_GATES, activity=0.05)
     yield from fifo(FLIGHTS, flight(hardware.load).width, 0)
     for unit in hardware.units:
         yield _registers("executors", runner(hardware, unit))
-        yield LOGIC("executors", 1, gates=80, activity=0.05)
+        yield LOGIC("executors", 1, gates=_EXECUTOR_GATES, activity=0.05)
 
 
 def _staging(hardware: Hardware) -> Iterator[Unit]:
@@ -180,7 +182,7 @@ def _staging(hardware: Hardware) -> Iterator[Unit]:
         yield from fifo(out.depth, out.bits, int(out.in_memory))
         for way in out.ways:
             yield MUX("staging", int(way.gathers > 1), entries=way.gathers, width=width)
-            yield LOGIC("staging", int(way.saturates) * way.elements, gates=8, activity=0.1)
+            yield LOGIC("staging", int(way.saturates) * way.elements, gates=_LIMIT_GATES, activity=0.1)
             yield from _conversion(way)
         yield MUX("staging", len(out.ways) - 1, entries=2, width=width)
     yield REGISTER("staging", _rows(hardware), width=HOLD_BITS, enable=1, reset=1, activity=0.1)
