@@ -84,29 +84,37 @@ def synth(
         written = [] if path is None else _write_netlist(mapped, path, force)
     if predicted is not None and facts.recipe != measured.recipe:
         predicted, unpredicted = None, f"{facts.name} was calibrated by recipe {facts.recipe}"
-    numbers = _numbers(measured)
-    numbers["clock_mhz"] = 1e6 / numbers["critical_path_ps"] if numbers["critical_path_ps"] else None
+    library = ", ".join(map(str, liberty))
     return {
         "design": chosen.name,
         "design_hash": chosen.spec.design_hash,
         "technology": facts.name,
-        "library": ", ".join(map(str, liberty)) or facts.name,
-        "source": f"Yosys and ABC, {', '.join(map(str, liberty)) or f'cells of technology {facts.name}'}",
+        "library": library or facts.name,
+        "source": f"Yosys and ABC, {library or f'cells of technology {facts.name}'}",
         "recipe": measured.recipe,
         "wires": measured.wires,
         "period_ps": period,
         "buffer_area_um2": measured.buffer_area_um2,
         "files": [str(path) for path in written],
-        **numbers,
-        "measured": measured,
-        "predicted_recipe": facts.recipe,
-        "figures": {
-            "measured": {key: {"source": "synthesized", "band": None} for key in (*_BOTH, "clock_mhz")},
-            "predicted": predicted and {key: predicted["figures"][key] for key in (*_BOTH, "clock_mhz")},
-        },
-        "predicted": predicted and {key: predicted[key] for key in (*_BOTH, "clock_mhz")},
+        **_beside(measured, predicted, facts.recipe),
         "unpredicted": unpredicted or None,
         **({} if switched is None else {"energy": switched}),
+    }
+
+
+def _beside(measured: synthesis.Synthesis, predicted: Answer | None, recipe: str | None) -> Answer:
+    """The numbers that were measured, and beside them the prediction for a recipe, each with its source."""
+    numbers, shown = _numbers(measured), (*_BOTH, "clock_mhz")
+    numbers["clock_mhz"] = 1e6 / numbers["critical_path_ps"] if numbers["critical_path_ps"] else None
+    return {
+        **numbers,
+        "measured": measured,
+        "predicted_recipe": recipe,
+        "figures": {
+            "measured": {key: {"source": "synthesized", "band": None} for key in shown},
+            "predicted": predicted and {key: predicted["figures"][key] for key in shown},
+        },
+        "predicted": predicted and {key: predicted[key] for key in shown},
     }
 
 

@@ -440,9 +440,7 @@ def _drawn(p: VectorParameters) -> tuple[Path, ...]:
 
 def _split(p: VectorParameters) -> tuple[Path, ...]:
     """Paths between the registers inside adders of FP32 sums, and between those around them."""
-    there, rows = p.parted, count_bits(p)[1] + 1
-    # With registers inside products carries pass networks of prefixes, or blocks that choose between both.
-    ripples = p.parted * (1 - p.quick)
+    there = p.parted
     begin: Real = 0.0
     middle: Real = 0.0
     end: Real = 0.0
@@ -461,10 +459,6 @@ def _split(p: VectorParameters) -> tuple[Path, ...]:
     summed = (p.added | p.rotated) * there
     chosen = MUX("front", summed, entries=2, width=p.width)
 
-    product = {"width": rows + FP32.fraction_bits}
-    tree: Number = 0
-    for reach in range(bit_length(_MOST_ROWS)):
-        tree = tree + flag(rows - 2 >= 2**reach)
     return (
         Path("sum-begin", (element(begin),)),
         Path("sum-inside", (element(middle),)),
@@ -472,6 +466,27 @@ def _split(p: VectorParameters) -> tuple[Path, ...]:
         Path("sums-begin", (MUX("sums", there, entries=p.parts, width=p.sum_bits), part(begin))),
         Path("sums-inside", (part(middle),)),
         Path("sums-end", (part(end),)),
+        *_epsilon(p),
+        Path(
+            "part",
+            (
+                MUX("sums", there, entries=p.rows_kept, width=p.sum_bits),
+                MUX("factor", there, entries=p.parts, width=p.sum_bits),
+            ),
+        ),
+    )
+
+
+def _epsilon(p: VectorParameters) -> tuple[Path, ...]:
+    """Paths of the product of a row's length with epsilon."""
+    there, rows = p.parted, count_bits(p)[1] + 1
+    # With registers inside products carries pass networks of prefixes, or blocks that choose between both.
+    ripples = p.parted * (1 - p.quick)
+    product = {"width": rows + FP32.fraction_bits}
+    tree: Number = 0
+    for reach in range(bit_length(_MOST_ROWS)):
+        tree = tree + flag(rows - 2 >= 2**reach)
+    return (
         Path(
             "epsilon",
             (
@@ -488,13 +503,6 @@ def _split(p: VectorParameters) -> tuple[Path, ...]:
                 ADDER("factor", ripples, width=_SUM),
                 ADDER("factor", p.quick, width=CHOSEN_BITS),
                 MUX("factor", p.quick * ceil_div(_SUM, CHOSEN_BITS), entries=2, width=_SUM),
-                MUX("factor", there, entries=p.parts, width=p.sum_bits),
-            ),
-        ),
-        Path(
-            "part",
-            (
-                MUX("sums", there, entries=p.rows_kept, width=p.sum_bits),
                 MUX("factor", there, entries=p.parts, width=p.sum_bits),
             ),
         ),
