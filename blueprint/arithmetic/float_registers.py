@@ -18,11 +18,12 @@ Left = Mapping[str, Number]
 
 def held(steps: Sequence[Left], delays: tuple[int, ...], stages: Number, limit: int) -> Number:
     """Flip-flops inside a chain of steps with 0 to ``limit`` stages."""
-    widths = [sum(step.values()) for step in steps]
+    places = {count: floating.cuts(delays, count) for count in range(1, limit + 1)}
+    used = {cut for cuts in places.values() for cut in cuts}
+    widths = {cut: sum(steps[cut - 1].values()) for cut in used}
     total: Number = 0
-    for count in range(1, limit + 1):
-        bits = sum(widths[cut - 1] for cut in floating.cuts(delays, count))
-        total = total + flag(stages == count) * bits
+    for count, cuts in places.items():
+        total = total + flag(stages == count) * sum(widths[cut] for cut in cuts)
     return total
 
 
