@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks import decoder_switching, systems
+from benchmarks import decoder_switching
 from benchmarks.decoder_switching import Switched
+from benchmarks.markdown import table
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import System
 from blueprint.systems.inventory import Around
@@ -170,7 +171,7 @@ def _beside(pair: Sequence[float] | None, digits: int = 0) -> str:
 def page(text: str, content: Mapping[str, Any]) -> str:
     """The page with its table written again."""
     (found,) = _MARK.finditer(text)
-    return text[: found.end(1)] + systems.table(rows(content)) + text[found.start(2) :]
+    return text[: found.end(1)] + table(rows(content)) + text[found.start(2) :]
 
 
 def kept() -> dict[str, Any]:

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from benchmarks import systems as pages
+from benchmarks import markdown
 from benchmarks.random_models import checkpoint
 from blueprint import registry
 from blueprint.errors import ParamError
@@ -314,7 +314,7 @@ def table(content: Mapping[str, Any]) -> str:
         lines.append([what, ", ".join(f"{_word(value)}: {count}" for value, count in sorted(found.items()))])
     differ = f"{content['differ']} differ" if content["differ"] else "all equal"
     ran = f"{content['runs']} runs, {content['instructions']:,} instructions, {content['cycles']:,} cycles"
-    return pages.table([*lines, ["all", f"{content['count']} systems, {ran}: {differ}"]])
+    return markdown.table([*lines, ["all", f"{content['count']} systems, {ran}: {differ}"]])
 
 
 def at(one: Any, keys: Sequence[str]) -> Any:

@@ -29,7 +29,7 @@ from costmodel.technology import technology
 from generator.export import write_hardware
 from simulator.engine import kernel
 
-SEED, TASKS = 11, 2
+SEED, TASKS, DESIGNS = 11, 2, 50
 #: When every stream is open, over and over.
 STALLED = np.array([1, 0, 0, 1, 1, 0, 1], bool)
 
@@ -92,6 +92,11 @@ def snapshots(designs: int, jobs: int) -> dict[str, dict[str, str]]:
         return {f"{family} {number}": hashes for (family, number), hashes in found}
 
 
+def designs_of(snapshot: Mapping[str, Any]) -> int:
+    """Number of designs of each family in a snapshot."""
+    return 1 + max(int(name.split()[-1]) for name in snapshot)
+
+
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """Names that are there only once, or with another hash."""
     return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
@@ -116,15 +121,17 @@ def main() -> None:
     task = options.add_mutually_exclusive_group(required=True)
     task.add_argument("--write", type=Path, metavar="FILE")
     task.add_argument("--compare", type=Path, metavar="FILE")
-    options.add_argument("--designs", type=int, default=50, help="designs of each family")
+    options.add_argument("--designs", type=int, help="designs of each family: 50, or as many as FILE has")
     options.add_argument("--jobs", type=int, default=2)
     chosen = options.parse_args()
     if chosen.write:
-        chosen.write.write_text(json.dumps(snapshots(chosen.designs, chosen.jobs), indent=1) + "\n")
+        found = snapshots(chosen.designs or DESIGNS, chosen.jobs)
+        chosen.write.write_text(json.dumps(found, indent=1) + "\n")
         return
     before = json.loads(chosen.compare.read_text())
-    kept = {name: hashes for name, hashes in before.items() if int(name.split()[-1]) < chosen.designs}
-    wrong = compared(kept, snapshots(chosen.designs, chosen.jobs))
+    designs = chosen.designs or designs_of(before)
+    kept = {name: hashes for name, hashes in before.items() if int(name.split()[-1]) < designs}
+    wrong = compared(kept, snapshots(designs, chosen.jobs))
     for design, names in wrong.items():
         if names:
             print(f"{design}: {', '.join(names)}")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import ternforge
+from benchmarks.markdown import table
 from blueprint.systems.description import System
 from blueprint.systems.diagram import svg
 from blueprint.systems.reader import read_system
@@ -95,12 +96,6 @@ def _bytes(phase: Answer, kind: str) -> int:
 
 def _difference(ours: float, theirs: float) -> str:
     return f"{100 * (ours / theirs - 1):+.1f} %"
-
-
-def table(lines: Iterable[list[str]]) -> str:
-    """Rows as a table of Markdown, the first of which is its heading."""
-    head, *body = lines
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body))
 
 
 def page(text: str) -> str:

@@ -96,6 +96,11 @@ def possible(condition: Whole | Truths) -> bool:
     return bool(condition) if np.ndim(condition) == 0 else True
 
 
+def alone(value: Real) -> float:
+    """The number of columns of one design, or a number that all designs share."""
+    return float(np.broadcast_to(value, 1)[0])
+
+
 def smaller(one: Number, other: Number) -> Number:
     """The smaller of two values."""
     return choose(one < other, one, other)

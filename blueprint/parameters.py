@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 import numpy.typing as npt
 
-from blueprint.errors import ParamError
+from blueprint.errors import ParamError, ParamTypeError
 from blueprint.files.nearest import suggestion
 from blueprint.numbers import VECTOR_BITS, Number
 from blueprint.workloads.tasks import Attention, Gemm, Rowwise
@@ -81,15 +81,6 @@ def parameter(doc: str, *, default: Any = dataclasses.MISSING, **limits: Any) ->
     return dataclasses.field(default=default, metadata={"doc": doc, **limits})
 
 
-def refuse(
-    name: str | None, message: str, kind: type[ValueError | TypeError] = ParamError
-) -> ValueError | TypeError:
-    """Build the error for one parameter; ``.parameter`` lets a file reader find its line."""
-    error = kind(message)
-    error.parameter = name  # type: ignore[union-attr]
-    return error
-
-
 @dataclass(frozen=True, kw_only=True)
 class Parameters(ABC):
     """Parameters as fields, everything that follows from them as properties.
@@ -116,7 +107,7 @@ class Parameters(ABC):
             _check(name, getattr(self, name), limit)
         for rule in self.rules():
             if not rule.holds:
-                raise refuse(rule.parameter, rule.message())
+                raise ParamError(rule.message(), parameter=rule.parameter)
 
     @classmethod
     def limits(cls) -> dict[str, Parameter]:
@@ -129,7 +120,8 @@ class Parameters(ABC):
     def check_name(cls, name: str) -> None:
         """Raise ``ParamError`` for the name of a parameter in an earlier version."""
         if name in cls.former_names:
-            raise refuse(name, f"Parameter must be {cls.former_names[name]!r}, not {name!r}, its former name")
+            what = f"Parameter must be {cls.former_names[name]!r}, not {name!r}, its former name"
+            raise ParamError(what, parameter=name)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
@@ -142,10 +134,11 @@ class Parameters(ABC):
             cls.check_name(name)
             if name not in limits:
                 hint = suggestion(str(name), limits)
-                raise refuse(str(name), f"Parameter must be one of {', '.join(limits)}, not {name!r}{hint}")
+                what = f"Parameter must be one of {', '.join(limits)}, not {name!r}{hint}"
+                raise ParamError(what, parameter=str(name))
         for field in dataclasses.fields(cls):
             if field.default is dataclasses.MISSING and field.name not in values:
-                raise refuse(None, f"Parameter {field.name!r} must be given: {limits[field.name].allowed()}")
+                raise ParamError(f"Parameter {field.name!r} must be given: {limits[field.name].allowed()}")
         return cls(**values)
 
     @classmethod
@@ -155,7 +148,7 @@ class Parameters(ABC):
         for field in dataclasses.fields(cls):
             value = table.get(field.name, field.default)
             if value is dataclasses.MISSING:
-                raise refuse(field.name, f"Parameter {field.name!r} must be given")
+                raise ParamError(f"Parameter {field.name!r} must be given", parameter=field.name)
             object.__setattr__(many, field.name, value)
         return many
 
@@ -260,6 +253,26 @@ class Parameters(ABC):
         return ""
 
     @property
+    def operations(self) -> tuple[str, ...]:
+        """The operations on rows that the design has, in the order of the bits that choose them."""
+        return ()
+
+    @property
+    def element_width(self) -> Number:
+        """Bits of an element of rows, or of queries, keys and values, 0 where the design has none."""
+        return 0
+
+    @property
+    def head_dim(self) -> Number:
+        """Elements of a head of attention, 0 without attention."""
+        return 0
+
+    @property
+    def masked(self) -> Number:
+        """1 where attention shows each query some of the keys alone, else 0."""
+        return 0
+
+    @property
     def cache_width(self) -> Number:
         """Bits of an element of the keys and values that attention reads, 0 without attention."""
         return 0
@@ -289,11 +302,12 @@ def _read_limits(cls: type[Parameters]) -> dict[str, Parameter]:
 
 
 def _check(name: str, value: Any, limit: Parameter) -> None:
+    must = f"Parameter {name!r} must be {limit.allowed()}, not"
     if isinstance(value, bool) != (limit.kind is bool) or not isinstance(value, limit.kind):
-        raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value!r}", TypeError)
+        raise ParamTypeError(f"{must} {value!r}", parameter=name)
     if limit.choices and value not in limit.choices:
         hint = suggestion(str(value), limit.choices)
-        raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value!r}{hint}")
+        raise ParamError(f"{must} {value!r}{hint}", parameter=name)
     low, high, value = limit.minimum, limit.maximum, cast(Any, value)
     if (low is not None and value < low) or (high is not None and value > high):
-        raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value}")
+        raise ParamError(f"{must} {value}", parameter=name)

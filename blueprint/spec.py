@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 
+from blueprint.errors import ParamError
 from blueprint.family import PROTOCOLS, Arrays, Facets
-from blueprint.parameters import Parameters, Rule, refuse
+from blueprint.parameters import Parameters, Rule
 from blueprint.port import Register, Stream
 from blueprint.shell import RegisterFile, Size, SizeRule, refusal
 from blueprint.timing import TimingGraph
@@ -155,7 +156,7 @@ class Spec(Parameters):
         """Check the kind of a task. Raises ``ParamError``."""
         if not isinstance(task, cls.task):
             what = f"Family {cls.family} runs {cls.task.kind}, not {task.kind} of {task.label}"
-            raise refuse("workload", what)
+            raise ParamError(what, parameter="workload")
 
     @classmethod
     def tasks(cls, workload: Workload) -> tuple[Task, ...]:
@@ -187,7 +188,7 @@ class Spec(Parameters):
         self.check_fits(workload)
         shallow = self.too_shallow(workload)
         if shallow:
-            raise refuse(shallow.split()[0], shallow)
+            raise ParamError(shallow, parameter=shallow.split()[0])
 
     def too_shallow(self, workload: Any) -> str:
         """Name the FIFO that is too shallow for a task, and the depth that it needs; empty if none is."""
@@ -209,11 +210,11 @@ class Spec(Parameters):
             value = workload.sizes[size]
             if value > limit:
                 what = f"{type(workload).__name__} {size} must be at most {name} {limit}, not {value}"
-                raise refuse(name, what)
+                raise ParamError(what, parameter=name)
         for rule in self.task_rules(workload):
             if not rule.holds:
-                raise refuse(rule.parameter, rule.message())
+                raise ParamError(rule.message(), parameter=rule.parameter)
         rules = [rule for rule in self.size_rules if not rule.depth]
         reason = refusal(self.sizes, rules, self.register_values(workload))
         if reason is not None:
-            raise refuse("workload", reason)
+            raise ParamError(reason, parameter="workload")

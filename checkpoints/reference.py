@@ -80,7 +80,7 @@ class Reference:
         found: Floats = self._norm(None, "final_norm", state) @ head.T
         return found
 
-    def generate(
+    def continuation(
         self, prompt: Sequence[int], count: int, temperature: float = 0.0, seed: int = 0
     ) -> Iterator[int]:
         """Yield ``count`` tokens after a prompt of at least one token, each the one with the largest logit.

@@ -28,6 +28,14 @@ Octets = NDArray[np.uint8]
 _POSITION = "position"
 
 
+class UnitError(ParamError):
+    """A unit that programs cannot use: ``work`` is what it does, ``parameter`` what would have to change."""
+
+    def __init__(self, message: str, *, work: str = "", parameter: str | None = None) -> None:
+        super().__init__(message, parameter=parameter)
+        self.work = work
+
+
 def register_numbers(spec: Spec) -> dict[str, int]:
     """Numbers of the registers of a unit, by name."""
     return {register.name: register.address // 4 for register in spec.registers()}
@@ -233,9 +241,8 @@ class Attends:
                 what = (
                     f"take one query, each element of its {self.share} heads once (parallel 1, whole groups)"
                 )
-                problem = ParamError(f"The attention unit must {what}, and this design does not")
-                problem.cause = ("attention", "parallel")  # type: ignore[attr-defined]
-                raise problem
+                what = f"The attention unit must {what}, and this design does not"
+                raise UnitError(what, work="attention", parameter="parallel")
 
     @property
     def turns(self) -> int:

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal
+from amaranth.hdl import Module
 from amaranth.lib.wiring import In, Out
 
 from blueprint import axi
 from blueprint.spec import Spec
-from generator.block import Block
+from generator.axi_top import AxiTop
 from generator.boundary import AXI_LITE, EVENTS, AxiStream, Run
 from generator.cells.register_file import Registers
 from generator.sequencer import Sequencer
 
 
-class Accelerator(Block):
+class Accelerator(AxiTop):
     """Base of the top modules: the AXI4-Stream ports that the spec declares, and the AXI4-Lite port.
 
     A stream is an interface called like its ports (``self.s_axis_act``); its ``beat`` is ``tdata`` by the fields of its
@@ -24,16 +24,8 @@ class Accelerator(Block):
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        ports: dict[str, Any] = {axi.CLOCK: In(1), axi.RESET: In(1)}
-        ports |= {s.prefix: (In if s.direction == "in" else Out)(AxiStream(s)) for s in spec.streams()}
-        super().__init__(spec.name, ports | {axi.BUS: In(AXI_LITE)}, clocked=False)
-
-    def module(self) -> Module:
-        """A module with the clock and the active-low reset of AXI."""
-        m = Module()
-        m.domains.sync = ClockDomain("sync")
-        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
-        return m
+        ports = {s.prefix: (In if s.direction == "in" else Out)(AxiStream(s)) for s in spec.streams()}
+        super().__init__(spec.name, ports | {axi.BUS: In(AXI_LITE)})
 
     def sequence(self, m: Module, control: Sequencer, **given: Any) -> Any:
         """Instantiate register file and sequencer with what is ``given`` to its ports; returns its ends.

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from blueprint.port import Stream
 from blueprint.timing import Ints, TimingGraph
 from simulator.engine.kernel import Deadlock, Timeline, run
 from simulator.stall_patterns import Pattern, of_run
@@ -33,6 +34,8 @@ class Design(Protocol):
 
     @property
     def data_dependent(self) -> bool: ...
+
+    def streams(self) -> tuple[Stream, ...]: ...
 
     def too_shallow(self, workload: Any) -> str: ...
 
@@ -89,17 +92,15 @@ def simulate(
         operands = spec.operands(workload, seed) if values or spec.data_dependent else {}
     graph = spec.timing(workload, operands or None)
     ports = {node.name: node.stream for node in graph.nodes if node.stream is not None}
-    asked = of_run(patterns or {}, graph, getattr(spec, "streams", tuple)())
+    asked = of_run(patterns or {}, graph, spec.streams())
     try:
         timeline = run(graph, asked, record=ports if accepted else ())
     except Deadlock as stuck:
         raise Deadlock(stuck.cycle, stuck.waits, spec.too_shallow(workload)) from None
-    # A hardware-order model, where the family has one, stands for values that depend on the order of operations.
-    compute = getattr(spec, "execute", spec.reference)
     return Run(
         accepted={ports[name]: cycles for name, cycles in timeline.fired.items()},
         operands=operands if values else {},
-        outputs=compute(operands) if values else {},
+        outputs=spec.reference(operands) if values else {},
         start=timeline.start,
         **_totals(spec, workload, timeline),
     )

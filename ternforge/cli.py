@@ -99,13 +99,13 @@ def is_deadlock(problem: Exception) -> bool:
 
 def explain(problem: Exception) -> str | None:
     """One sentence for a fault that a user can mend, ``None`` for a bug of ours."""
-    from blueprint.errors import ParamError, SpecError
+    from blueprint.errors import ParamError, ParamTypeError, SpecError
     from toolchain.cache import CacheError
     from toolchain.process import ToolError
 
     if isinstance(problem, click.ClickException):
         return problem.format_message()
-    if isinstance(problem, (ParamError, SpecError, ToolError, CacheError)) or hasattr(problem, "parameter"):
+    if isinstance(problem, (ParamError, ParamTypeError, SpecError, ToolError, CacheError)):
         return str(problem)
     if is_deadlock(problem):
         return str(problem)

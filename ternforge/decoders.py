@@ -14,6 +14,7 @@ from blueprint.systems import address_map
 from blueprint.systems.description import System
 from blueprint.systems.reader import read_system, system_content, system_from
 from blueprint.workloads import model as models
+from compiler.units import UnitError
 from costmodel.model.quantity import shown
 from costmodel.systems import compiled
 from costmodel.systems import estimate as costs
@@ -66,9 +67,10 @@ def _refused_at(system: System) -> tuple[str, ...]:
     """Where the file says what the compiler refuses: a parameter of a unit, or the units."""
     try:
         compiled.plan_of(system, system.largest)
-    except ParamError as problem:
-        work, parameter = getattr(problem, "cause", ("", ""))
-        return ("units", system.places[work], "parameters", parameter) if work else ("units",)
+    except UnitError as problem:
+        return ("units", system.places[problem.work], "parameters", problem.parameter or "")
+    except ParamError:
+        return ("units",)
     raise AssertionError("a system that was refused must be refused again")
 
 

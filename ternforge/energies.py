@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from blueprint.numbers import alone
 from blueprint.systems import control
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import System
@@ -37,7 +37,7 @@ class Energies:
         found: dict[str, float] = {}
         for unit, name in self._names.items():
             work = macs.get(unit, 0) / self._peaks[unit]
-            found[name] = _first(self._costs[unit].energy(cycles, work, cycles / self._clock_hz))
+            found[name] = alone(self._costs[unit].energy(cycles, work, cycles / self._clock_hz))
         found[MEMORY] = self._pj_per_byte * moved
         return {
             "technology": self._facts.name,
@@ -61,9 +61,4 @@ class Energies:
 
     def _part(self, unit: str, cycles: int, macs: int) -> dict[str, float]:
         found = self._costs[unit].energy_parts(cycles, macs / self._peaks[unit], cycles / self._clock_hz)
-        return {name: _first(value) for name, value in found.items()}
-
-
-def _first(value: Any) -> float:
-    """A number of one design."""
-    return float(value.ravel()[0] if hasattr(value, "ravel") else value)
+        return {name: alone(value) for name, value in found.items()}

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from blueprint.errors import ParamError
 from blueprint.files import kinds
-from ternforge.record import Record, digest, undisturbed
+from ternforge.record import Record, undisturbed
 from toolchain import files
 
 #: How drafts begin. They end as no others do: one that a record names as pending is no litter.
@@ -84,7 +84,7 @@ def updated(folder: str | Path, names: Iterable[str], by: str, *, force: bool = 
     path, names = Path(folder), list(names)
     if Record.of(path).found:
         _refuse(path, names, Record.of(path), force)
-    before = {name: digest(path / name) for name in names if (path / name).is_file()}
+    before = {name: files.digest(path / name) for name in names if (path / name).is_file()}
     try:
         yield
     finally:
@@ -99,7 +99,7 @@ def _record_or_remove(folder: Path, names: Iterable[str], by: str, before: Mappi
     except OSError:
         record = Record.of(folder)
         for name in names:
-            if (folder / name).is_file() and (found := digest(folder / name)) != before.get(name):
+            if (folder / name).is_file() and (found := files.digest(folder / name)) != before.get(name):
                 if found not in record.digests(name):
                     (folder / name).unlink()
         raise
@@ -109,7 +109,7 @@ def _record(folder: Path, names: Iterable[str], by: str) -> None:
     record = Record.of(folder)
     for name in names:
         if (folder / name).is_file():
-            record.put(name, by, [digest(folder / name)])
+            record.put(name, by, [files.digest(folder / name)])
     record.write(folder)
 
 
@@ -244,8 +244,8 @@ def _foreign(path: Path, name: str, record: Record, draft: Path | None) -> str:
         return "a symbolic link"
     if not path.is_file():
         return "a device or pipe"
-    content = digest(path)
-    if content in record.digests(name) or (draft is not None and digest(draft / name) == content):
+    content = files.digest(path)
+    if content in record.digests(name) or (draft is not None and files.digest(draft / name) == content):
         return ""
     return "a file changed since" if record.digests(name) else "a file of others"
 
@@ -262,8 +262,8 @@ def _place(draft: Path, path: Path, by: str, whole: bool, force: bool) -> None:
     _refuse(path, names, record, force, new)
     stale = record.stale_of(by, names, path) if whole else []
     for name in names:
-        kept = [digest(path / name)] if (path / name).is_file() else []
-        record.put(name, by, [digest(new / name), *kept])
+        kept = [files.digest(path / name)] if (path / name).is_file() else []
+        record.put(name, by, [files.digest(new / name), *kept])
     if not path.exists():
         record.write(new)
         path.parent.mkdir(parents=True, exist_ok=True)

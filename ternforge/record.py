@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from blueprint.files import schemas
+from toolchain import files
 
 NAME = ".ternforge.json"
 
@@ -99,12 +99,6 @@ class Record:
             raise
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Defer interrupt and termination signals until the block has ended."""
@@ -131,4 +125,4 @@ def _is_inside(name: str) -> bool:
 
 
 def _is_ours(path: Path, digests: list[str]) -> bool:
-    return path.is_file() and not path.is_symlink() and digest(path) in digests
+    return path.is_file() and not path.is_symlink() and files.digest(path) in digests

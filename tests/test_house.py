@@ -308,14 +308,14 @@ def _text(key: ast.expr) -> bool:
 
 
 def casts(text: str) -> set[str]:
-    """Calls of ``int`` on what a spec, an arithmetic or a size already holds as one, or a formula returns as one."""
+    """Calls of ``int`` and ``bool`` on what a design or an arithmetic holds, or a formula returns, as one."""
     formulas = "ceil_div|clog2|bit_length|signed_width|whole_bytes|half_entries|key_width|cycles"
     holders = re.compile(rf"^((self\.)?(spec|a|p|size|element)\.|({formulas})\()")
     return {
         ast.unparse(node)
         for node in nodes(text)
         if isinstance(node, ast.Call)
-        and ast.unparse(node.func) == "int"
+        and ast.unparse(node.func) in ("int", "bool")
         and node.args
         and holders.match(ast.unparse(node.args[0]).removeprefix("bool("))
     }
@@ -330,7 +330,7 @@ HARDWARE = (
     "docs/binary_popcount/generator",
 )
 #: The base classes of hardware but ``block``, where names of ports become wires, once for all.
-BASES = ("accelerator", "boundary", "layout", "sequencer")
+BASES = ("accelerator", "axi_top", "boundary", "layout", "sequencer")
 #: Names that the blueprint says, of what is no wire: a register and the bits of its value.
 SAID = {"self.registers[name].fields['value']"}
 
@@ -394,6 +394,50 @@ def test_a_wire_found_by_a_text_is_noticed(line: str) -> None:
 
 def test_a_number_that_is_cast_is_noticed_and_one_that_is_not_is_not() -> None:
     assert casts("int(self.spec.rows)\nint(bool(spec.floats))\nint(text, 16)\nint(a.t_width)\nint(clog2(n))") == {
-        "int(bool(spec.floats))", "int(self.spec.rows)", "int(a.t_width)", "int(clog2(n))",
+        "int(bool(spec.floats))", "bool(spec.floats)", "int(self.spec.rows)", "int(a.t_width)", "int(clog2(n))",
     }  # fmt: skip
+    assert casts("block = Add(quick=bool(self.spec.stages))") == {"bool(self.spec.stages)"}
     assert lookups("words[number]\nself.control.first[2:4]\nendings['x'].y") == {"endings['x']"}
+
+
+def hung(text: str) -> set[str]:
+    """Attributes of errors that no class of errors declares: given to one afterwards, or asked for by their name."""
+    caught = {
+        node.name for node in nodes(text) if isinstance(node, ast.ExceptHandler) and node.name is not None
+    } | {
+        target.id
+        for node in nodes(text)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        for target in node.targets
+        if isinstance(target, ast.Name) and ast.unparse(node.value.func).endswith(("Error", "Deadlock"))
+    }
+    given = {
+        ast.unparse(target)
+        for node in nodes(text)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Attribute) and ast.unparse(target.value) in caught
+    }
+    return given | {
+        ast.unparse(node)
+        for node in nodes(text)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("getattr", "hasattr", "setattr")
+        and ast.unparse(node.args[0]) in caught
+    }
+
+
+#: What SQLite says of an error since Python 3.11 alone, and where a fault of the system happened.
+ASKED = {"getattr(problem, 'sqlite_errorcode', sqlite3.SQLITE_CORRUPT)"}
+
+
+def test_errors_declare_what_they_say() -> None:
+    assert {what for text in modules() for what in hung(text)} == ASKED
+
+
+def test_what_is_hung_on_an_error_is_found() -> None:
+    text = (
+        "try:\n    run()\nexcept ValueError as problem:\n    hasattr(problem, 'parameter')\n"
+        "error = ParamError('no')\nerror.parameter = 'k'\nother.parameter = 'k'\ngetattr(spec, 'k')\n"
+    )
+    assert hung(text) == {"hasattr(problem, 'parameter')", "error.parameter"}

@@ -174,7 +174,12 @@ def naming(root: Path, families: Mapping[str, type]) -> list[str]:
             own = any(f"{room}/families/{family}/" in name for room in ROOMS)
             # A name that is a word of the language names a family only where a program would take it for one.
             words = (
-                (f'family == "{family}"', kind.__name__)
+                (
+                    f'family == "{family}"',
+                    f'registry.get("{family}")',
+                    f'families()["{family}"]',
+                    kind.__name__,
+                )
                 if family == "vector"
                 else (family, kind.__name__.removesuffix("Spec"))
             )
@@ -198,10 +203,12 @@ def test_a_family_named_elsewhere_is_found(tmp_path: Path) -> None:
         "costmodel/systolic.yaml": "",
         "generator/families/systolic/top.py": "# systolic\n",
         "blueprint/arithmetic.py": "# ternary look-up tables\n",
+        "compiler/unit.py": 'spec = registry.get("vector")\nplace = units["vector"]\n',
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert naming(tmp_path, registry.families()) == [
+        "compiler/unit.py:1 names vector",
         "costmodel/systolic.yaml:0 names systolic",
         "dse/kinds.py:1 names systolic",
         "simulator/run.py:2 names ternary_lut",

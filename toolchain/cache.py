@@ -125,14 +125,14 @@ def _publish(final: Path, build: Callable[[Path], None]) -> None:
     shutil.rmtree(final, ignore_errors=True)
     with files.folder(final) as draft:
         build(draft)
-        seal = {str(path.relative_to(draft)): _digest(path) for path in _files(draft)}
+        seal = {str(path.relative_to(draft)): files.digest(path) for path in _files(draft)}
         (draft / _SEAL).write_text(json.dumps(seal))
 
 
 def _is_whole(final: Path) -> bool:
     try:
         seal: dict[str, str] = json.loads((final / _SEAL).read_text())
-        whole = bool(seal) and all(_digest(final / name) == digest for name, digest in seal.items())
+        whole = bool(seal) and all(files.digest(final / name) == digest for name, digest in seal.items())
     except (OSError, ValueError, AttributeError, TypeError):
         return False
     with suppress(OSError):  # a read-only cache is still usable
@@ -142,11 +142,6 @@ def _is_whole(final: Path) -> bool:
 
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file())
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
+from benchmarks.markdown import table
 from benchmarks.searches.measure import SHARES
 from benchmarks.searches.runs import BUDGET, METHODS, OPTUNA_BUDGET, PEERS, ROOT, VARIANTS
 from dse.searches import methods
@@ -32,12 +33,6 @@ def page(text: str, results: dict[str, Any]) -> str:
         if count != 1:
             raise ValueError(f"{PAGE} must have the marks of {name} once, not {count} times")
     return text
-
-
-def table(lines: Iterator[list[str]]) -> str:
-    """Rows as a table of Markdown, the first of which is its heading."""
-    head, *body = lines
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body))
 
 
 def hyperparameters() -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from blueprint import registry
-from blueprint.errors import ParamError, SpecError
+from blueprint.errors import ParamError, ParamTypeError, SpecError
 from blueprint.files import schemas
 from blueprint.files.document import Section, read, read_text
 from blueprint.files.names import NAME_RULE, is_name
@@ -115,11 +115,11 @@ def spec_from(kind: type[Spec], given: Section, overrides: Mapping[str, str]) ->
     values = {**given.raw(), **{name: _value(name, text) for name, text in overrides.items()}}
     try:
         return kind.from_mapping(values)
-    except (TypeError, ParamError) as problem:
-        parameter: str | None = getattr(problem, "parameter", None)
+    except (ParamTypeError, ParamError) as problem:
+        parameter = problem.parameter
         message = _short(str(problem))
         if (
-            isinstance(problem, TypeError) and parameter in values
+            isinstance(problem, ParamTypeError) and parameter in values
         ):  # describe the value as the file writes it: empty, true, a list
             allowed = kind.limits()[parameter].allowed()
             message = f"Parameter {parameter!r} must be {allowed}, not {show(values[parameter])}"

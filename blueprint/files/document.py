@@ -84,6 +84,13 @@ class Section:
             self._check_choice(key, value, tuple(choices))
         return float(value) if kind is float else value
 
+    def text(self, key: str) -> str:
+        """The text of ``key``. Raises ``SpecError`` where it is missing, no text or empty."""
+        text: str = self.take(key, str)
+        if not text.strip():
+            raise self.error(key, f"{key} must be text, not empty")
+        return text
+
     def check_schema(self, *schemas: str) -> str:
         """The ``schema`` of the file. Raises ``SpecError`` if it is none of ``schemas``."""
         found = kinds.of_mapping(self.raw())

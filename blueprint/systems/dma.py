@@ -39,6 +39,10 @@ STEPS = ("indexing", "multiplying", "opening", "cutting")
 #: Its other registers that have a reset.
 PULSES = ("asking", "refused_now")
 RESPONSE_BITS = 2
+#: Most words that were read and wait in registers.
+_FEW_WORDS = 8
+#: Two-input gates, roughly: of the packer's decisions and of those at the memory port.
+_PACKER_GATES, _MOVER_GATES = 12, 20
 
 
 def _power(value: Number) -> Number:
@@ -290,7 +294,7 @@ class Dma(Parameters):
     @property
     def words_in_memory(self) -> Number:
         """1 if words that were read wait in a memory; a few wait in registers."""
-        return flag(self.buffer_words > 8)
+        return flag(self.buffer_words > _FEW_WORDS)
 
     def _burst_units(self) -> Iterator[Unit]:
         held = self.bursts()
@@ -319,7 +323,7 @@ class Dma(Parameters):
         yield AND_ROW("packer", 1, width=data - gone)
         yield MUX("packer", self.lane_width * (1 - reads), entries=2, width=data - self.unit_bits)
         yield ADDER("packer", 2, width=bit_length(self.held_units))
-        yield LOGIC("packer", 1, gates=12)
+        yield LOGIC("packer", 1, gates=_PACKER_GATES)
 
     def _mover_units(self) -> Iterator[Unit]:
         held = self.mover()
@@ -328,7 +332,7 @@ class Dma(Parameters):
         yield REGISTER("mover", 1, width=sum(held.values()), enable=1, reset=1)
         yield HALF_ADDER("mover", 1, width=self.burst_width)
         yield COMPARATOR("mover", 1, width=self.burst_width)
-        yield LOGIC("mover", 1, gates=20)
+        yield LOGIC("mover", 1, gates=_MOVER_GATES)
         if self.direction == "read":
             yield ADDER("mover", 2, width=bit_length(self.buffer_words))
         else:

@@ -54,6 +54,12 @@ from blueprint.unit import (
 )
 
 Registers = dict[str, Number]
+#: Two-input gates, roughly: of the register file, a stream between units, the sequencer, the decoder, a counter of
+#: tokens, an executor, what joins an input with the others of its stream, a part of a word that is gathered, and a
+#: limit of an integer; and of the slowest choice of an output that the writer drains.
+_CONTROL_GATES, _STREAM_GATES, _CHOICE_GATES = 250, 10, 512
+_SEQUENCER_GATES, _DECODER_GATES, _TOKEN_GATES, _EXECUTOR_GATES = 120, 45, 20, 120
+_JOIN_GATES, _GATHER_GATES, _LIMIT_GATES = 4, 8, 8
 #: Bits of an instruction in a queue: two lines of its kind, and all fields but kind and unit.
 ENTRY_BITS = 2 + sum(int(field.width) for field in FORMAT if field.name not in ("kind", "unit"))
 #: Bits of an error as the sequencer remembers it.
@@ -196,7 +202,7 @@ def _control(hardware: Hardware) -> Iterator[Unit]:
     yield MUX("shell", 1, entries=2, width=POSITION_BITS, activity=0.0)
     yield COMPARATOR("shell", 4, width=WORD_BITS, activity=0.0)
     yield HALF_ADDER("shell", 1, width=WORD_BITS)
-    yield LOGIC("shell", 1, gates=250, activity=0.01)
+    yield LOGIC("shell", 1, gates=_CONTROL_GATES, activity=0.01)
     yield _registers("sequencer", sequencer(hardware))
     yield ADDER("sequencer", 1, width=VALUE_BITS, activity=0.05)
     step = ADDER if hardware.block > 1 else HALF_ADDER
@@ -206,10 +212,10 @@ def _control(hardware: Hardware) -> Iterator[Unit]:
     yield HALF_ADDER("sequencer", 1, width=WORD_BITS, activity=0.05)
     yield COMPARATOR("sequencer", 1, width=WORD_BITS, activity=0.05)
     yield MUX("sequencer", len(UNITS), entries=2, width=TOLD_BITS, activity=0.0)
-    yield LOGIC("sequencer", 1, gates=120, activity=0.05)
-    yield LOGIC("decoder", 1, gates=45, activity=0.05)
+    yield LOGIC("sequencer", 1, gates=_SEQUENCER_GATES, activity=0.05)
+    yield LOGIC("decoder", 1, gates=_DECODER_GATES, activity=0.05)
     yield _registers("tokens", tokens())
-    yield LOGIC("tokens", len(UNITS) ** 2, gates=20, activity=0.05)
+    yield LOGIC("tokens", len(UNITS) ** 2, gates=_TOKEN_GATES, activity=0.05)
     for _ in range(len(hardware.units) + 2):
         yield from fifo(QUEUE_DEPTH, ENTRY_BITS, 1, _INSTRUCTIONS)
 
@@ -217,20 +223,20 @@ def _control(hardware: Hardware) -> Iterator[Unit]:
 def _executors(hardware: Hardware) -> Iterator[Unit]:
     for dma in (hardware.load, hardware.store):
         yield _registers("executors", transfers(dma))
-        yield LOGIC("executors", 1, gates=120, activity=0.05)
+        yield LOGIC("executors", 1, gates=_EXECUTOR_GATES, activity=0.05)
     yield from fifo(FLIGHTS, flight(hardware.load).width, 0, _INSTRUCTIONS)
     for unit in hardware.units:
         yield _registers("executors", runner(hardware, unit))
-        yield LOGIC("executors", 1, gates=120, activity=0.05)
+        yield LOGIC("executors", 1, gates=_EXECUTOR_GATES, activity=0.05)
 
 
 def _staging(hardware: Hardware) -> Iterator[Unit]:
     staging = len(hardware.inputs) + len(hardware.outputs)
     streams = sum(len(spec.streams()) for spec in hardware.units.values())
     yield REGISTER("core", 1, width=1, reset=1, activity=0.0)
-    yield LOGIC("core", streams, gates=10, activity=0.05)
+    yield LOGIC("core", streams, gates=_STREAM_GATES, activity=0.05)
     yield REGISTER("staging", 1, width=hardware.load.index_width, enable=1, activity=0.0)
-    yield LOGIC("staging", len(hardware.inputs), gates=4, activity=0.05)
+    yield LOGIC("staging", len(hardware.inputs), gates=_JOIN_GATES, activity=0.05)
     yield from _drain(hardware)
     for staged in hardware.inputs:
         yield from _inlet(Inlets(staged, hardware.width), 1 / staging)
@@ -257,7 +263,7 @@ def _inlet(shape: Inlets, activity: float) -> Iterator[Unit]:
     given = replay if shape.replays else fifo
     yield from given(shape.depth, shape.word.width, int(shape.in_memory), activity)
     yield AND_ROW("staging", 1, width=shape.bits, activity=activity)
-    yield LOGIC("staging", int(shape.gathers > 1) * shape.gathers, gates=8, activity=activity)
+    yield LOGIC("staging", int(shape.gathers > 1) * shape.gathers, gates=_GATHER_GATES, activity=activity)
     several = int(shape.parts > 1)
     yield SELECT("staging", several, entries=shape.parts, width=shape.bits, activity=activity)
     narrow = min(shape.bits, shape.ratio * shape.port_bits)
@@ -281,7 +287,7 @@ def _outlet(out: Outlets, activity: float) -> Iterator[Unit]:
         width = ceil_div(way.bits, way.gathers)
         yield SELECT("staging", several, entries=way.gathers, width=width, activity=activity)
         yield HALF_ADDER("staging", several, width=clog2(way.gathers), activity=0.1)
-        yield LOGIC("staging", int(way.saturates) * way.elements, gates=8, activity=0.1)
+        yield LOGIC("staging", int(way.saturates) * way.elements, gates=_LIMIT_GATES, activity=0.1)
         yield from _conversion(way)
     yield MUX("staging", len(out.ways) - 1, entries=2, width=out.port_bits, activity=activity)
 
@@ -320,7 +326,7 @@ def _paths(hardware: Hardware) -> Iterator[Path]:
         "drain",
         (
             COMPARATOR("mover", 1, width=bit_length(store.outstanding)),
-            LOGIC("staging", 1, gates=512),
+            LOGIC("staging", 1, gates=_CHOICE_GATES),
             ADDER("staging", 1, width=store.row_width + store.rows_width),
         ),
     )

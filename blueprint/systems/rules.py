@@ -123,7 +123,7 @@ def _fits(system: System) -> Iterator[Fault]:
     try:
         check_model(system, system.largest)
     except ParamError as problem:
-        yield Fault(getattr(problem, "path", ("model",)), str(problem))
+        yield Fault(problem.path or ("model",), str(problem))
 
 
 def check_model(system: System, model: Model, context: int | None = None, prompt: int = 0) -> None:
@@ -183,16 +183,14 @@ def _check_task(system: System, op: operations.Operation) -> None:
         raise _of(system, op, problem) from None
     for rule in spec.exact_cycles():
         if not rule.holds:
-            raise _of(system, op, ParamError(rule.message()), rule.parameter)
+            raise _of(system, op, ParamError(rule.message(), parameter=rule.parameter))
 
 
-def _of(system: System, op: operations.Operation, problem: ParamError, parameter: str = "") -> ParamError:
+def _of(system: System, op: operations.Operation, problem: ParamError) -> ParamError:
     """The error of a unit about a task, with the path to what has to change."""
     place = system.places[op.work]
-    error = ParamError(f"unit {place} must run {op.name}: {problem}")
-    parameter = parameter or str(getattr(problem, "parameter", ""))
-    error.path = ("units", place, "parameters", parameter)  # type: ignore[attr-defined]
-    return error
+    path = ("units", place, "parameters", problem.parameter or "")
+    return ParamError(f"unit {place} must run {op.name}: {problem}", path=path)
 
 
 def _block(system: System) -> Iterator[Fault]:

@@ -32,13 +32,12 @@ class Runs:
             return Gemm(1, sizes["k"], sizes["n"])
         if kind is Attention:
             spec = self.hardware.units[unit]
-            dim = int(getattr(spec, "dim"))  # noqa: B009
             lanes = next(
                 staged.elements for staged in self.hardware.inputs if staged.name == f"{unit}.query.query"
             )
-            masked = getattr(spec, "mask") != "none"  # noqa: B009
-            heads = sizes["passes"] * lanes // dim
-            return Attention(1, sizes["keys"], heads, 1, dim, "causal" if masked else "none")
+            heads = sizes["passes"] * lanes // spec.head_dim
+            mask = "causal" if spec.masked else "none"
+            return Attention(1, sizes["keys"], heads, 1, spec.head_dim, mask)
         return self._starved.rows(unit, registers)
 
     def __call__(self, unit: str, registers: Mapping[int, int]) -> int:

@@ -219,7 +219,7 @@ def _narrowed(staged: Staged, units: Mapping[str, Spec], width: int, embedding: 
     if (staged.unit, staged.field.name) != (_CONSUMER, _ROWS_FIELD):
         return staged
     few, many = _converted(units) if embedding != INTEGERS else ("", "")
-    own = floating.get(few).width if few else int(units[_CONSUMER].element_width)  # type: ignore[attr-defined]
+    own = floating.get(few).width if few else units[_CONSUMER].element_width
     least = INTEGERS if embedding == INTEGERS else own
     for bits in CONTAINERS:
         fills = bits * staged.elements >= width and 8 * staged.container <= width

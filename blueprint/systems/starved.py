@@ -84,11 +84,7 @@ class Starved:
             for register in spec.registers()
             if register.access == "rw"
         }
-        names = [
-            name
-            for place, name in enumerate(spec.operations)  # type: ignore[attr-defined]
-            if values["operation"] - 1 >> place & 1
-        ]
+        names = [name for place, name in enumerate(spec.operations) if values["operation"] - 1 >> place & 1]
         return Rowwise(values["rows"], values["length"], "+".join(names) or "copy")
 
     def tail(self, unit: str, registers: Mapping[int, int], cycles: Cycles, last: str) -> int:

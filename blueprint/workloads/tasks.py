@@ -91,18 +91,22 @@ class Attention:
         for what in ("queries", "keys", "heads", "kv_heads", "dim", "count"):
             _check_integer(self, what)
         if self.mask not in MASKS:
-            raise _refused("mask", f"Attention mask must be one of {', '.join(MASKS)}, not {self.mask!r}")
+            raise ParamError(
+                f"Attention mask must be one of {', '.join(MASKS)}, not {self.mask!r}", parameter="mask"
+            )
         for what, users in (("window", ("window", "lambda")), ("sinks", ("lambda",))):
             _check_integer(self, what, minimum=int(what == "window" and self.mask in users))
             if getattr(self, what) and self.mask not in users:
                 given = getattr(self, what)
-                raise _refused(what, f"Attention {what} must be 0 for mask {self.mask}, not {given}")
+                raise ParamError(
+                    f"Attention {what} must be 0 for mask {self.mask}, not {given}", parameter=what
+                )
         if self.heads % self.kv_heads:
             what = f"Attention kv_heads must divide the {self.heads} heads, not be {self.kv_heads}"
-            raise _refused("kv_heads", what)
+            raise ParamError(what, parameter="kv_heads")
         if self.mask != "none" and self.keys < self.queries:
             what = f"Attention keys must be at least the {self.queries} queries for mask {self.mask}, not {self.keys}"
-            raise _refused("keys", what)
+            raise ParamError(what, parameter="keys")
 
     def visible(self, query: Any) -> Any:
         """Keys that query ``query`` (counted from 0; a number or an array) sees."""
@@ -188,7 +192,9 @@ class Rowwise:
         for what, most in DRAWN.items():
             _check_integer(self, what, minimum=0)
             if getattr(self, what) > most:
-                raise _refused(what, f"Rowwise {what} must be at most {most}, not {getattr(self, what)}")
+                raise ParamError(
+                    f"Rowwise {what} must be at most {most}, not {getattr(self, what)}", parameter=what
+                )
         if not isinstance(self.operation, str):
             raise TypeError(f"Rowwise operation must be text, not {self.operation!r}")
         self._check_temperature()
@@ -197,22 +203,27 @@ class Rowwise:
         named = self.operation.split("+")
         if [name for name in OPERATIONS if name in named] != named:
             what = f"Rowwise operation must be {COPY} or some of {', '.join(OPERATIONS)}, in this order and joined by +"
-            raise _refused("operation", f"{what}, not {self.operation!r}")
+            raise ParamError(f"{what}, not {self.operation!r}", parameter="operation")
         if "dot" in named and {"norm", "quantize"} & set(named):
             what = "Rowwise operation must not have norm or quantize beside dot"
-            raise _refused("operation", f"{what}, as in {self.operation}")
+            raise ParamError(f"{what}, as in {self.operation}", parameter="operation")
         if "rotate" in named and self.length % 2:
-            raise _refused("length", f"Rowwise length must be even to rotate pairs, not {self.length}")
+            raise ParamError(
+                f"Rowwise length must be even to rotate pairs, not {self.length}", parameter="length"
+            )
 
     def _check_temperature(self) -> None:
         given = self.temperature
         check_temperature("Rowwise temperature", given)
         if given and not self.does("dot"):
-            raise _refused("temperature", f"Rowwise temperature must be 0 without dot, not {given:g}")
+            raise ParamError(
+                f"Rowwise temperature must be 0 without dot, not {given:g}", parameter="temperature"
+            )
         for what in DRAWN:
             if getattr(self, what) and not given:
-                raise _refused(
-                    what, f"Rowwise {what} must be 0 without a temperature, not {getattr(self, what)}"
+                raise ParamError(
+                    f"Rowwise {what} must be 0 without a temperature, not {getattr(self, what)}",
+                    parameter=what,
                 )
 
     def does(self, operation: str) -> bool:
@@ -253,7 +264,9 @@ def check_temperature(what: str, given: Any) -> None:
         raise TypeError(f"{what} must be a number, not {given!r}")
     least, most = TEMPERATURES
     if given != 0 and not least <= given <= most:
-        raise _refused("temperature", f"{what} must be 0 or from {least:g} to {most:g}, not {given:.15g}")
+        raise ParamError(
+            f"{what} must be 0 or from {least:g} to {most:g}, not {given:.15g}", parameter="temperature"
+        )
 
 
 def _check_integer(task: Task, what: str, minimum: int = 1) -> None:
@@ -262,14 +275,7 @@ def _check_integer(task: Task, what: str, minimum: int = 1) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{kind} {what} must be an integer, not {value!r}")
     if value < minimum:
-        raise _refused(what, f"{kind} {what} must be at least {minimum}, not {value}")
-
-
-def _refused(what: str, message: str) -> ParamError:
-    """The error for one size; ``.parameter`` lets a file reader point at its line."""
-    error = ParamError(message)
-    error.parameter = what  # type: ignore[attr-defined]
-    return error
+        raise ParamError(f"{kind} {what} must be at least {minimum}, not {value}", parameter=what)
 
 
 def parse_gemm(text: str) -> Gemm:

@@ -182,7 +182,7 @@ def _attention(section: Section) -> Attention:
     try:
         return Attention(**sizes)
     except ParamError as problem:
-        at = str(getattr(problem, "parameter", ""))
+        at = problem.parameter or ""
         raise inner.error(at if at in inner else None, str(problem)) from None
 
 
@@ -203,7 +203,7 @@ def _rowwise(section: Section) -> Rowwise:
     try:
         return Rowwise(**sizes, operation=operation, temperature=temperature, **drawn)
     except ParamError as problem:
-        at = str(getattr(problem, "parameter", "operation"))
+        at = problem.parameter or ""
         raise inner.error(at if at in inner else "operation", str(problem)) from None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from blueprint.numbers import Real
+from blueprint.numbers import Real, alone
 from blueprint.spec import Spec
 from blueprint.unit import Unit, flip_flops
 from costmodel.model import estimate, glitches
@@ -85,30 +85,30 @@ def of_design(
     calibrated.
     """
     units, cost = spec.units(), cost_of(spec, technology) if cost is None else cost
-    area, memory = _first(cost.area_um2), float(estimate.macro_area(units, technology))
-    fastest = _first(cost.clock_mhz)
+    area, memory = alone(cost.area_um2), float(estimate.macro_area(units, technology))
+    fastest = alone(cost.clock_mhz)
     clock = clock_mhz or fastest
     energies = estimate.cycle_energies(units, technology, 1e-6 / clock)
     more = glitches.energies(spec, technology)
     return Estimate(
         area_um2=area,
-        area_breakdown_um2={place: _first(area) for place, area in cost.areas.items()},
+        area_breakdown_um2={place: alone(area) for place, area in cost.areas.items()},
         logic_area_um2=area - memory,
         memory_area_um2=memory,
         macro_area_um2=memory,
         memories=tuple(memory_line(unit, technology) for unit in estimate.memories(units) if unit.count),
         flip_flops=int(flip_flops(units)),
-        critical_path_ps=_first(cost.path_ps),
+        critical_path_ps=alone(cost.path_ps),
         clock_mhz=clock,
         meets_clock=bool(clock <= fastest * (1 + 1e-9)),
         peak_macs=int(spec.peak_macs),
-        leakage_nw=_first(cost.leakage_nw),
-        energy_pj=_first(cost.energy(1, 1, 1e-6 / clock)),
+        leakage_nw=alone(cost.leakage_nw),
+        energy_pj=alone(cost.energy(1, 1, 1e-6 / clock)),
         cycle_energy_breakdown_pj={
             place: float(energy + more.get(place, 0.0)) for place, energy in energies.items()
         },
         glitches=glitches.statement(technology),
-        glitch_energy_pj=_first(cost.glitch_pj) if more else None,
+        glitch_energy_pj=alone(cost.glitch_pj) if more else None,
     )
 
 
@@ -277,17 +277,12 @@ class Estimator:
         """:meth:`row`, with time and energy of the whole pass; ``cost`` is what :func:`cost_of` said."""
         found, done = self.answer(_columns(spec), clock_mhz, cycles_of, cost)
         return Answer(
-            {name: _first(value) for name, value in found.items()},
-            _first(done.time.seconds),
-            _first(done.core_pj),
+            {name: alone(value) for name, value in found.items()},
+            alone(done.time.seconds),
+            alone(done.core_pj),
         )
 
 
 def _columns(spec: Spec) -> Spec:
     """Columns of one design."""
     return type(spec).columns({name: np.array([value]) for name, value in spec.parameters.items()})
-
-
-def _first(value: Real) -> float:
-    """A number of columns of one design, or a number that all designs share."""
-    return float(np.broadcast_to(value, 1)[0])

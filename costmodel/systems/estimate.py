@@ -8,7 +8,7 @@ from functools import cache, lru_cache, partial
 from typing import Any, TypeVar
 
 from blueprint.errors import ParamError
-from blueprint.numbers import ceil_div
+from blueprint.numbers import alone, ceil_div
 from blueprint.spec import Spec
 from blueprint.systems import inventory as inventories
 from blueprint.systems import operations, rules
@@ -96,7 +96,7 @@ class Costs:
     @property
     def clocks_mhz(self) -> dict[str, float]:
         """The clock that each unit reaches, and what stands around them."""
-        found = {name: _first(cost.clock_mhz) for name, cost in self.units.items()}
+        found = {name: alone(cost.clock_mhz) for name, cost in self.units.items()}
         return found | ({AROUND: self.around.clock_mhz} if self.around else {})
 
     @property
@@ -112,7 +112,7 @@ class Costs:
     @property
     def areas(self) -> dict[str, float]:
         """Area by unit and buffer in um2, and of what stands around the units beside buffers."""
-        found = {name: _first(cost.area_um2) for name, cost in self.units.items()}
+        found = {name: alone(cost.area_um2) for name, cost in self.units.items()}
         found |= {f"{name} buffer": buffer.area_um2 for name, buffer in self.buffers.items()}
         return found | ({AROUND: self.around.area_um2} if self.around else {})
 
@@ -361,11 +361,11 @@ def around(hardware: Hardware, technology: Technology) -> Around:
     memory = [unit for unit in inventories.beside_staging(hardware) if unit.kind in MEMORIES]
     accesses = sum(float(unit.count * unit.activity * access_pj(unit, technology)) for unit in memory)
     return Around(
-        _first(found.area_um2) + float(macro_area(memory, technology)),
-        _first(found.clock_mhz),
-        _first(found.clock_pj),
-        _first(found.switching_pj) + accesses,
-        _first(found.leakage_nw) + float(macro_leakage(memory, technology)),
+        alone(found.area_um2) + float(macro_area(memory, technology)),
+        alone(found.clock_mhz),
+        alone(found.clock_pj),
+        alone(found.switching_pj) + accesses,
+        alone(found.leakage_nw) + float(macro_leakage(memory, technology)),
     )
 
 
@@ -408,7 +408,7 @@ def _energies(system: System, found: Costs, clock: float, time: Timeline) -> dic
     for name, cost in found.units.items():
         steps = sum(op.steps for op in ops if op.place == name)
         parts = cost.energy_parts(seconds * clock * 1e6, steps / system.units[name].spec.peak_macs, seconds)
-        energies[name] = sum(_first(part) for part in parts.values())
+        energies[name] = sum(alone(part) for part in parts.values())
     if found.around is not None:
         words = 8 * sum(op.traffic for op in ops) / system.memory.width
         energies[AROUND] = found.around.energy(seconds * clock * 1e6, words, seconds)
@@ -436,8 +436,3 @@ def _operations(buffer: str, units: Iterable[Operation]) -> int:
     if buffer == "cache":
         return sum(op.cache_read for op in units)
     return sum(rules.ACTIVATION_BYTES * op.rows * (op.inputs + op.outputs) // 2 for op in units)
-
-
-def _first(value: Any) -> float:
-    """A number of one design."""
-    return float(value if not hasattr(value, "ravel") else value.ravel()[0])

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from blueprint.numbers import alone
 from blueprint.systems.control import Hardware
 from blueprint.systems.inventory import Around
 from blueprint.unit import Unit, flip_flops
@@ -82,7 +83,7 @@ def predicted(hardware: Hardware, technology: Technology) -> dict[str, Part]:
     costs[AROUND] = around.units(), cost(around, technology)
     return {
         name: Part(_cells(units, technology), float(estimate.macro_area(units, technology)),
-                   int(flip_flops(units)), _first(found.path_ps))
+                   int(flip_flops(units)), alone(found.path_ps))
         for name, (units, found) in costs.items()
     }  # fmt: skip
 
@@ -101,10 +102,5 @@ def whole(parts: Iterable[Part]) -> Part:
 
 def _cells(units: tuple[Unit, ...], technology: Technology) -> dict[str, float]:
     """Cells in um2 by place; the place of memories has none."""
-    found = {place: _first(area) for place, area in estimate.cell_areas(units, technology).items()}
+    found = {place: alone(area) for place, area in estimate.cell_areas(units, technology).items()}
     return {place: area for place, area in found.items() if area}
-
-
-def _first(value: Any) -> float:
-    """A number of one design."""
-    return float(value.ravel()[0] if hasattr(value, "ravel") else value)

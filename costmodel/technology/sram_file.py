@@ -62,7 +62,7 @@ def _law(section: Section, unit: str, terms: tuple[str, ...], every: bool = Fals
     coefficients = {term: value.take(term, float, minimum=0) for term in terms if every or term in present}
     value.allow(terms)
     value.finish()
-    source = _text(section, "source")
+    source = section.text("source")
     error = section.take("error", float, default=0.0, minimum=0)
     left_out = section.take("left_out", float, default=None, minimum=0)
     law = Law(coefficients, section.take("unit", str, choices=(unit,)), source, error, left_out)
@@ -72,7 +72,7 @@ def _law(section: Section, unit: str, terms: tuple[str, ...], every: bool = Fals
 
 def _macros(parent: Section) -> tuple[str, tuple[macros.Macro, ...]]:
     section = parent.section("macros")
-    source, lines = _text(section, "source"), section.take("facts", list)
+    source, lines = section.text("source"), section.take("facts", list)
     try:
         facts = macros.load("\n".join(map(str, lines)))
     except ValueError as problem:
@@ -88,10 +88,3 @@ def _earlier(section: Section) -> Sram:
     none = Law({}, "nW", "none stated")
     laws = {"area": area, "access_time": time, "read_energy": energy, "write_energy": energy, "leakage": none}
     return Sram(laws, laws, None, UNFOLDED)
-
-
-def _text(section: Section, key: str) -> str:
-    text: str = section.take(key, str)
-    if not text.strip():
-        raise section.error(key, f"{key} must be text, not empty")
-    return text

@@ -154,11 +154,11 @@ def read_technology(path: Path) -> Technology:
     document.check_schema(schemas.TECHNOLOGY)
     name = document.take("name", str)
     cells = document.section("cells")
-    cell_source, table = _text(cells, "source"), _text(cells, "table")
+    cell_source, table = cells.text("source"), cells.text("table")
     line = cells.position(("table",))[0]
     drives, drive_line = ("", 0)
     if "drives" in cells:
-        drives, drive_line = _text(cells, "drives"), cells.position(("drives",))[0]
+        drives, drive_line = cells.text("drives"), cells.position(("drives",))[0]
     cells.finish()
     wires, wire_source = _wires(document.section("wires")) if "wires" in document else (None, "")
     technology = Technology(
@@ -183,15 +183,8 @@ def read_technology(path: Path) -> Technology:
     return technology
 
 
-def _text(section: Section, key: str) -> str:
-    text: str = section.take(key, str)
-    if not text.strip():
-        raise section.error(key, f"{key} must be text, not empty")
-    return text
-
-
 def _wires(section: Section) -> tuple[Wires, str]:
-    source = _text(section, "source")
+    source = section.text("source")
     loads = []
     for item in section.sections("loads"):
         name = item.take("name", str)
@@ -239,7 +232,7 @@ def _sources(document: Section) -> tuple[tuple[str, str], ...]:
 def _measured(parent: Section, key: str, unit: str) -> Measured:
     section = parent.section(key)
     found = Measured(
-        section.take("value", float), section.take("unit", str, choices=(unit,)), _text(section, "source")
+        section.take("value", float), section.take("unit", str, choices=(unit,)), section.text("source")
     )
     if key == "temperature":
         section.take("value", float, minimum=_COLDEST)
@@ -250,7 +243,7 @@ def _measured(parent: Section, key: str, unit: str) -> Measured:
 
 
 def _roles(section: Section) -> Roles:
-    _text(section, "source")
+    section.text("source")
     gates = section.section("gates")
     roles = Roles(
         {key: gates.take(key, str) for key in gates.raw()},

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from blueprint import axi
 from blueprint.shell import STATUS, WORD_BITS, WORD_BYTES
 from blueprint.systems.control import POSITION_BITS, UNIT_STATUS_BITS, Masks
-from blueprint.systems.dma import RESPONSE_BITS, Dma
+from blueprint.systems.dma import Dma
 from blueprint.systems.instructions import (
     HOLD,
     INDEX_BITS,
@@ -29,7 +29,7 @@ from generator.block import Block, register
 from generator.boundary import AXI_LITE
 from generator.layout import joined, layout
 from generator.sequencer import held
-from generator.systems.wires import ENTRY, FAILURE, Chosen
+from generator.systems.wires import ENTRY, FAILURE, Chosen, handed
 
 #: Byte address of the status in a unit's register file, behind control.
 STATUS_ADDRESS = WORD_BYTES
@@ -117,13 +117,7 @@ class Transfers(Executor):
         ports = {
             "position": In(POSITION_BITS),
             "token": In(dma.index_width),
-            "transfer": Out(layout(dma.transfer)),
-            "transfer_valid": Out(1),
-            "transfer_ready": In(1),
-            "index": Out(dma.index_width),
-            "done": In(1),
-            "error": In(RESPONSE_BITS),
-            "refused": In(1),
+            **handed(dma),
             "misframed": In(1),
             "chosen": Out(Chosen(dma)),
         }

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from amaranth.hdl import ClockDomain, ClockSignal, Const, Module, ResetSignal
+from amaranth.hdl import Const, Module
 from amaranth.lib.wiring import In, Out
 
 from blueprint import axi
 from blueprint.systems.control import Hardware
 from blueprint.systems.dma import Dma
 from blueprint.systems.instructions import UNITS
-from generator.block import Block
+from generator.axi_top import AxiTop
 from generator.boundary import AXI_LITE, axi_memory, wires
 from generator.systems.control import Control
 from generator.systems.core import Core
@@ -18,7 +18,7 @@ from generator.systems.sequencer import Sequencer
 from generator.systems.wires import ENDS, Dispatch, Moves, Program
 
 
-class SystemTop(Block):
+class SystemTop(AxiTop):
     """A decoder: units, staging, movers and sequencer, with a port to memory for each mover.
 
     Guarantees: a program that has an error, waits for ever or is stopped ends with its reason in the status and an
@@ -36,8 +36,6 @@ class SystemTop(Block):
     def __init__(self, hardware: Hardware) -> None:
         self.hardware = hardware
         ports: dict[str, Any] = {
-            axi.CLOCK: In(1),
-            axi.RESET: In(1),
             axi.BUS: In(AXI_LITE),
             "m_axi_fetch": Out(_memory(hardware.fetch)),
             "m_axi_load": Out(_memory(hardware.load)),
@@ -46,14 +44,7 @@ class SystemTop(Block):
             "begins": Out(len(UNITS)),
             "ends": Out(ENDS),
         }
-        super().__init__(f"{hardware.name}_{hardware.design_hash[:6]}", ports, clocked=False)
-
-    def module(self) -> Module:
-        """A module with the clock and the active-low reset of AXI."""
-        m = Module()
-        m.domains.sync = ClockDomain("sync")
-        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
-        return m
+        super().__init__(f"{hardware.name}_{hardware.design_hash[:6]}", ports)
 
     def elaborate(self, platform: Any) -> Module:
         m, hardware = self.module(), self.hardware

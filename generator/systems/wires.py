@@ -68,19 +68,26 @@ def of_steps(hardware: Hardware) -> Record:
     return Record(tuple(bits(name, hardware.step_bits) for name in STEPS))
 
 
+def handed(dma: Dma) -> dict[str, Any]:
+    """What a transfer is given by, and how it ended, seen from the side that gives it."""
+    return {
+        "transfer": Out(layout(dma.transfer)),
+        "transfer_valid": Out(1),
+        "transfer_ready": In(1),
+        "index": Out(dma.index_width),
+        "done": In(1),
+        "error": In(RESPONSE_BITS),
+        "refused": In(1),
+    }
+
+
 class Moves(Signature):
     """A mover without its port to memory, seen from the side that gives transfers."""
 
     def __init__(self, dma: Dma) -> None:
         way, back = (In, Out) if dma.reads else (Out, In)
         members: dict[str, Any] = {
-            "transfer": Out(layout(dma.transfer)),
-            "transfer_valid": Out(1),
-            "transfer_ready": In(1),
-            "index": Out(dma.index_width),
-            "done": In(1),
-            "error": In(RESPONSE_BITS),
-            "refused": In(1),
+            **handed(dma),
             "moved": In(1),
             "tdata": way(dma.stream_width),
             "tvalid": way(1),

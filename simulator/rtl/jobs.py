@@ -75,7 +75,7 @@ class Answer:
 
 def encode(requests: Sequence[Request]) -> bytes:
     """The job file."""
-    return b"".join([_numbers(len(requests)), *(_encode(request) for request in requests)])
+    return b"".join([words(len(requests)), *(_encode(request) for request in requests)])
 
 
 def _encode(request: Request) -> bytes:
@@ -83,14 +83,15 @@ def _encode(request: Request) -> bytes:
     accesses = [number for access in request.accesses for number in access]
     head = [int(request.reset), request.watchdog, len(request.writes), *writes]
     head += [len(request.accesses), *accesses, request.cut, *request.done]
-    parts = [_numbers(*head, len(request.reads), *request.reads)]
+    parts = [words(*head, len(request.reads), *request.reads)]
     for beats, pattern, data in zip(request.beats, request.patterns, request.data, strict=True):
-        parts += [_numbers(beats, len(pattern)), np.asarray(pattern, np.uint8).tobytes()]
+        parts += [words(beats, len(pattern)), np.asarray(pattern, np.uint8).tobytes()]
         parts += [] if data is None else [data.tobytes()]
     return b"".join(parts)
 
 
-def _numbers(*values: int) -> bytes:
+def words(*values: int) -> bytes:
+    """Numbers as the harnesses read them: 64 bits each, lowest byte first."""
     return struct.pack(f"<{len(values)}Q", *values)
 
 

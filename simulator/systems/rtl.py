@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -13,6 +12,7 @@ from blueprint import axi
 from blueprint.systems.control import Hardware
 from blueprint.systems.instructions import UNITS
 from blueprint.systems.memory_port import NEVER, MemoryPort
+from simulator.rtl.jobs import words
 from toolchain import cxxrtl, files, process, verilator
 
 Engine = Literal["cxxrtl", "verilator"]
@@ -153,7 +153,7 @@ def _found(rows: Sequence[tuple[int, str, int, int]], names: Mapping[int, str]) 
 def _packed(hardware: Hardware, image: bytes, jobs: Sequence[Job]) -> bytes:
     described = hardware.registers
     places = {register.name: register.address for register in described}
-    parts = [_numbers([len(image)]), image, _numbers([len(described), len(jobs)])]
+    parts = [words(len(image)), image, words(len(described), len(jobs))]
     for job in jobs:
         writes = [(places[name], value) for name, value in job.registers.items()]
         writes += [(places["control"], axi.START)] * job.start
@@ -163,9 +163,5 @@ def _packed(hardware: Hardware, image: bytes, jobs: Sequence[Job]) -> bytes:
             cycle, name, value = job.stop, "control", _STOP
         numbers = [int(job.reset), job.pause, len(writes), *flat, job.cut, cycle, places[name], value]
         ports = [number for port in job.memories for number in port.numbers]
-        parts.append(_numbers([*numbers, int(bool(ports)), *ports]))
+        parts.append(words(*numbers, int(bool(ports)), *ports))
     return b"".join(parts)
-
-
-def _numbers(values: Sequence[int]) -> bytes:
-    return struct.pack(f"<{len(values)}Q", *values)

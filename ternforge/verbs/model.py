@@ -144,7 +144,7 @@ def model_generate(
         )
     decoder = Reference(found)
     tell, made = paced(note, "made {} of {} tokens"), list[int]()
-    for token in decoder.generate(given, min(tokens, context - len(given)), temperature, drawn_by):
+    for token in decoder.continuation(given, min(tokens, context - len(given)), temperature, drawn_by):
         if token == found.decoder.eos:
             break
         made.append(token)

@@ -11,6 +11,7 @@ from blueprint.files.design import Design
 from blueprint.systems.description import System
 from blueprint.systems.reader import read_system
 from blueprint.workloads.tasks import Task
+from blueprint.workloads.workload import Workload
 from costmodel.systems import estimate as costs
 from simulator import stall_patterns
 from ternforge import decoders, decoding, shaped
@@ -83,10 +84,24 @@ def simulate(
     refuse(theirs, "for a system, not for a design")
     if workload is None:
         raise ParamError("Workload must be given for a design, by a file or a product")
+    chosen, work = read_design(design, overrides), read_workload(workload)
+    return _design(chosen, work, stall, seed_of(seed), values, trace, window, force, note)
+
+
+def _design(
+    chosen: Design,
+    work: Workload,
+    stall: str,
+    seed: int,
+    values: bool,
+    trace: str | Path | None,
+    window: str | None,
+    force: bool,
+    note: Note,
+) -> Answer:
+    """A workload on a design, task by task."""
     from simulator import trace as traces
 
-    seed = seed_of(seed)
-    chosen, work = read_design(design, overrides), read_workload(workload)
     spec = chosen.spec
     shown = None if window is None else refused(traces.parse_window, window)
     if shown and trace is None:

@@ -88,20 +88,11 @@ def synth(
         written = [] if path is None else _write_netlist(mapped, path, force)
     if predicted is not None and facts.recipe != measured.recipe:
         predicted, unpredicted = None, f"{facts.name} was calibrated by recipe {facts.recipe}"
-    numbers = _numbers(measured)
-    numbers["clock_mhz"] = 1e6 / numbers["critical_path_ps"] if numbers["critical_path_ps"] else None
     return {
         "design": chosen.name,
         "design_hash": chosen.spec.design_hash,
         **_made_by(facts, liberty, measured, period, written),
-        **numbers,
-        "measured": measured,
-        "predicted_recipe": facts.recipe,
-        "figures": {
-            "measured": {key: {"source": "synthesized", "band": None} for key in (*_BOTH, "clock_mhz")},
-            "predicted": predicted and {key: predicted["figures"][key] for key in (*_BOTH, "clock_mhz")},
-        },
-        "predicted": predicted and {key: predicted[key] for key in (*_BOTH, "clock_mhz")},
+        **_beside(measured, predicted, facts.recipe),
         "unpredicted": unpredicted or None,
         **({} if switched is None else {"energy": switched}),
     }
@@ -174,6 +165,22 @@ def _made_by(
         "period_ps": period,
         "buffer_area_um2": measured.buffer_area_um2,
         "files": [str(path) for path in written],
+    }
+
+
+def _beside(measured: synthesis.Synthesis, predicted: Answer | None, recipe: str | None) -> Answer:
+    """The numbers that were measured, and beside them the prediction for a recipe, each with its source."""
+    numbers, shown = _numbers(measured), (*_BOTH, "clock_mhz")
+    numbers["clock_mhz"] = 1e6 / numbers["critical_path_ps"] if numbers["critical_path_ps"] else None
+    return {
+        **numbers,
+        "measured": measured,
+        "predicted_recipe": recipe,
+        "figures": {
+            "measured": {key: {"source": "synthesized", "band": None} for key in shown},
+            "predicted": predicted and {key: predicted["figures"][key] for key in shown},
+        },
+        "predicted": predicted and {key: predicted[key] for key in shown},
     }
 
 

@@ -1,6 +1,6 @@
 """Snapshots name everything that differs, and what is there only once."""
 
-from benchmarks.snapshot import compared, snapshot
+from benchmarks.snapshot import compared, designs_of, snapshot
 
 BEFORE = {"a 0": {"inventory": "1", "time": "2"}, "a 1": {"inventory": "3"}, "b 0": {"inventory": "4"}}
 
@@ -26,3 +26,7 @@ def test_a_design_has_the_same_hashes_twice_and_another_one_has_others() -> None
     other = snapshot(("systolic", 1))
     assert first["inventory"] != other["inventory"] and first["task 0: time"] != other["task 0: time"]
     assert {"file manifest.json", "task 1: time of stalled streams", "costs asap7"} <= first.keys()
+
+
+def test_a_comparison_makes_as_many_designs_as_were_kept() -> None:
+    assert designs_of({"systolic 0": {}, "systolic 37": {}, "vector 4": {}}) == 38

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import systems
+from benchmarks.markdown import table
 from blueprint.systems.diagram import svg
 from tests.volume import ALL
 
@@ -21,10 +22,10 @@ def test_the_tables_are_what_the_script_writes() -> None:
         name: (model, contexts if name == "tiny_decoder" else contexts[1:2], prompt)
         for name, (model, contexts, prompt) in systems.PRESETS.items()
     }
-    shown = systems.table(systems.rows(systems.PRESETS if ALL else asked)).splitlines()
+    shown = table(systems.rows(systems.PRESETS if ALL else asked)).splitlines()
     assert [line for line in shown if line not in text.splitlines()] == []
     assert len(shown) == 2 + (8 if ALL else 4)
-    assert systems.table(systems.published()) in text
+    assert table(systems.published()) in text
 
 
 def test_tables_are_written_between_their_marks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ def test_a_cache_of_other_tokens_gives_other_logits(made: Checkpoint) -> None:
 
 def test_generated_tokens_are_the_largest_logits(made: Checkpoint) -> None:
     decoder = Reference(made)
-    found = list(decoder.generate(TOKENS, 4))
+    found = list(decoder.continuation(TOKENS, 4))
     for i, token in enumerate(found):
         assert token == decoder.logits([*TOKENS, *found[:i]])[-1].argmax()
 
@@ -131,7 +131,7 @@ def test_more_tokens_than_the_context_are_refused(made: Checkpoint) -> None:
 
 def test_an_empty_prompt_is_refused(made: Checkpoint) -> None:
     with pytest.raises(ParamError, match=r"^Prompt must have at least one token, not none$"):
-        list(Reference(made).generate([], 3))
+        list(Reference(made).continuation([], 3))
 
 
 def test_the_decoder_reads_dense_tensors_of_arrays(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from blueprint.port import Stream
 from blueprint.timing import STALL_REASONS, TimingGraph
 from blueprint.workloads.tasks import Gemm
 from simulator import stall_patterns
@@ -21,6 +22,9 @@ class Toy:
 
     peak_macs = 1
     data_dependent = False
+
+    def streams(self) -> tuple[Stream, ...]:
+        return ()
 
     def too_shallow(self, workload: Gemm) -> str:
         return "queue must be deeper" if workload.m > 9 else ""
@@ -37,13 +41,6 @@ class Toy:
 
     def reference(self, operands: dict[str, Any]) -> dict[str, Any]:
         return {"out": operands["act"] @ operands["wgt"]}
-
-
-class Ordered(Toy):
-    """A spec with a model of the hardware's order of operations, told apart by its answer."""
-
-    def execute(self, operands: dict[str, Any]) -> dict[str, Any]:
-        return {"out": self.reference(operands)["out"] + 1}
 
 
 class Slow(Toy):
@@ -105,11 +102,6 @@ def test_values_come_from_the_seed_and_the_spec() -> None:
     assert np.array_equal(one.outputs["out"], one.operands["act"] @ one.operands["wgt"])
     assert np.array_equal(one.outputs["out"], same.outputs["out"])
     assert not np.array_equal(one.outputs["out"], other.outputs["out"])
-
-
-def test_hardware_order_model_goes_before_the_reference() -> None:
-    plain, ordered = (simulate(spec, Gemm(2, 3, 2), values=True) for spec in (Toy(), Ordered()))
-    assert np.array_equal(ordered.outputs["out"], plain.outputs["out"] + 1)
 
 
 def test_nothing_is_computed_or_kept_that_was_not_asked_for() -> None:

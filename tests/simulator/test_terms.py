@@ -13,6 +13,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 
+from blueprint.port import Stream
 from blueprint.workloads.tasks import Gemm
 from simulator import simulate, sizing, stall_patterns, trace
 from simulator.cosim import runs
@@ -209,6 +210,9 @@ class Design:
 
     def too_shallow(self, workload: Any) -> str:
         return ""
+
+    def streams(self) -> tuple[Stream, ...]:
+        return ()
 
 
 def test_a_repeated_task_takes_as_many_times_the_cycles_and_is_no_busier() -> None:

@@ -86,7 +86,7 @@ def test_cold_tokens_are_the_most_likely_ones() -> None:
 def test_the_reference_draws_by_the_same_noise() -> None:
     """Its logits are not to the bit those of the system; at a high temperature that decides nothing."""
     reference = Reference(small.checkpoint())
-    assert list(reference.generate(PROMPT_TOKENS, 4, 100.0, 2)) == tokens(drawn(100.0, 2))
+    assert list(reference.continuation(PROMPT_TOKENS, 4, 100.0, 2)) == tokens(drawn(100.0, 2))
     # The last token of the prompt stands at position 1.
     words = gumbel.random_words(gumbel.key(1, 1), np.arange(40))
     assert tokens(drawn(100.0, 1), count=1) == [int(gumbel.noise(words).argmax())]
@@ -116,4 +116,4 @@ def test_a_temperature_that_is_none_is_refused(temperature: float) -> None:
     with pytest.raises(ParamError, match=r"^Temperature must be 0 or from 0\.01 to 100, not "):
         drawn(temperature, 1)
     with pytest.raises(ParamError, match=r"^Temperature must be 0 or from 0\.01 to 100, not "):
-        next(Reference(small.checkpoint()).generate([1], 1, temperature))
+        next(Reference(small.checkpoint()).continuation([1], 1, temperature))

@@ -20,8 +20,9 @@ from blueprint.errors import ParamError
 from blueprint.workloads.tasks import Gemm
 from ternforge import demo, faults, folder, inputs, session, shell
 from ternforge.arguments import _shown
-from ternforge.record import Record, digest
+from ternforge.record import Record
 from ternforge.verbs import explore, model, synth, tech, verify
+from toolchain import files
 
 
 def test_tables_align_numbers_to_the_right_and_words_to_the_left() -> None:
@@ -370,7 +371,7 @@ def test_a_file_that_is_being_replaced_has_two_contents_that_are_ours(
     def write(text: str) -> str:
         with folder.output_folder(tmp_path / "out", "test") as draft:
             (draft / "a.txt").write_text(text)
-        return digest(tmp_path / "out" / "a.txt")
+        return files.digest(tmp_path / "out" / "a.txt")
 
     old = write("old")
     monkeypatch.setattr(folder, "_exchange", watched)

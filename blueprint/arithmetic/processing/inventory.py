@@ -42,6 +42,8 @@ from blueprint.unit import (
 )
 
 Units = tuple[Unit, ...]
+#: Two-input gates of the queue of digits: those that choose the next digit, by digits, and the rest.
+_DIGIT_GATES, _QUEUE_GATES = 6, 4
 #: What :func:`_row_parts` counts, in its order; ``shift`` is the width of the multiplexers that shift.
 _PARTS = ("and_row", "xor_row", "digit_select", "digit_encoder", "shift")
 
@@ -122,7 +124,7 @@ def queue_units(element: Element, place: str, count: Number, activity: Real = 1.
         *encode_units(element, place, count * (1 - dense), activity),
         REGISTER(place, count, width=held, enable=1, activity=activity),
         SELECT(place, count, entries=element.digits, width=2 + dense, activity=activity),
-        LOGIC(place, count, gates=6 * element.digits + 4, activity=activity),
+        LOGIC(place, count, gates=_DIGIT_GATES * element.digits + _QUEUE_GATES, activity=activity),
     )
 
 

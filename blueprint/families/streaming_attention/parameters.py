@@ -274,6 +274,10 @@ class StreamingAttentionParameters(Spec):
         return 8 * flag(self.format == "int8")
 
     @property
+    def head_dim(self) -> Number:
+        return self.dim
+
+    @property
     def cache_width(self) -> Number:
         return self.element_width
 

@@ -166,8 +166,8 @@ def _scale(p: StreamingAttentionParameters) -> Record:
         "multiplier": True,
         "shift": not a.sums_are_floats,
         "offset": p.graph == "naive",
-        "output_multiplier": bool(p.has_gains),
-        "output_shift": bool(p.has_gains),
+        "output_multiplier": p.has_gains > 0,
+        "output_shift": p.has_gains > 0,
     }
 
     def field(name: str, width: int, offset: int, *, signed: bool = False, format: str = "int") -> Field:

@@ -69,7 +69,7 @@ def exact(p: StreamingAttentionParameters) -> Iterator[Rule]:
 def graph(p: StreamingAttentionParameters, task: Attention, operands: Arrays | None) -> TimingGraph:
     """Every node fires once per key, row or pass; a FIFO is a channel with the latency of its producer."""
     late, deep, nests = dataflow.latencies(p), dataflow.depths(p), _nests(p, task)
-    wires = dataflow.edges(p.graph, bool(p.has_gains), bool(p.prunes))
+    wires = dataflow.edges(p.graph, p.has_gains > 0, p.prunes > 0)
     nodes = []
     for name, nest in nests.items():
         nodes.append(

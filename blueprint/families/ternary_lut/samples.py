@@ -102,7 +102,7 @@ def _is_small(p: TernaryLutParameters) -> bool:
     """True if a design compiles in seconds."""
     adders = p.lut_count * p.fetch_count * p.token_lanes * (1 if p.floats else 0)
     bits = p.entries * p.token_lanes * p.entry_width
-    return bool(p.peak_macs <= 150 and bits <= 4000 and adders <= 20)
+    return p.peak_macs <= 150 and bits <= 4000 and adders <= 20
 
 
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:

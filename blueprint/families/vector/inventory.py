@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from blueprint import counting
-from blueprint.arithmetic import floating, gumbel, roots, sigmoid
+from blueprint.arithmetic import float_registers, floating, gumbel, roots, sigmoid
 from blueprint.arithmetic.floating import FP32
 from blueprint.arithmetic.products import CHOSEN_BITS
 from blueprint.families.vector import stages as inside
@@ -51,15 +51,35 @@ from blueprint.unit import (
 from blueprint.workloads.tasks import LARGEST
 
 _LEVELS = clog2(MOST_LANES)
+#: Streams whose rows and beats are counted in every design.
+_LOOPS = ("x", "gain", "scale")
 #: Bits of an FP32 number that is never negative.
 _SUM = FP32.width - 1
 _FP32 = {"exponent": FP32.exponent_bits, "fraction": FP32.fraction_bits}
-#: Flip-flops inside a multiplier of FP32 with one register: product, exponent, sign, infinity, NaN.
-PRODUCT_BITS = 2 * (FP32.fraction_bits + 1) + FP32.exponent_bits + 2 + 3
+#: Flip-flops inside a multiplier of FP32 with one register, which holds the product of the significands.
+PRODUCT_BITS = sum(float_registers.product(FP32.exponent_bits, FP32.fraction_bits, 0)[1].values())
 #: Bits of the longest length.
 _MOST_ROWS = bit_length(LARGEST)
 #: Share of an FP32 multiplication on either side of its register.
 _HALF = 0.5
+#: Registers of the factor of a row that hold a number without sign, and those that each row of the buffer has.
+_NUMBERS, _OF_A_ROW = ("norm", "inverse", "scaled_held"), ("factor", "scale")
+#: Sums and differences of a digit of the root, and of a digit of the quotient.
+_OF_A_DIGIT, _OF_THE_QUOTIENT = ("trial", "left", "grown"), ("left_over",)
+#: Sums beside the recurrences: two exponents, and results of both that are rounded.
+_BESIDE = ("distance", "quotient_field", "rounded root", "rounded quotient")
+#: Comparisons of numbers: the largest with the least, and the two pairs whose quotients have no leading bit.
+_COMPARED = ("peak", "root_less", "less")
+#: Choices of numbers.
+_CHOSEN = ("peak", "norm", "factor", "scaled")
+#: What the first value of a root is chosen from: a significand, twice it, four times it.
+_FIRST = 3
+#: Counters of rows: slots, and rows that are kept, wait for their factor or have it.
+_ROW_COUNTERS = ("write_slot", "sum_slot", "factor_slot", "read_slot", "kept", "pending", "ready")
+#: Flip-flops beside the data in a stage: one moves, one is the last of a row.
+_STAGE_FLAGS = 2
+#: Gates of the decisions when to take, to begin and to give; a rough count.
+_GATES_OF_THE_SEQUENCER = 60
 #: Sums of shifted lengths that the product with epsilon is, by the bits set in it.
 _EPSILON_ROWS = 12
 #: Bits of three times a significand.
@@ -183,22 +203,10 @@ def epsilon_bits(p: VectorParameters) -> Number:
 def held_bits(p: VectorParameters, signed: Number, fraction: Number, short: Number = 0) -> Number:
     """Flip-flops inside an adder of so many fraction bits, whose operands lack so many of the lowest ones.
 
-    The registers after the steps hold the ordered operands, the aligned significands, the totals and the normalized
-    totals; sums of squares have no signs there.
+    Sums of squares have no signs there.
     """
-    e, f = EXPONENT_BITS, fraction
-    signs = 2 * signed
-    behind = (
-        2 * (e + f - short) + signs,
-        2 * f + 4 - short + 1 + e + 2 + signs,
-        f + 4 + 1 + e + 2 + signs,
-        e + f + 4 + 2 + signs,
-    )
-    total: Number = 0
-    for stages in range(1, STAGES_LIMIT + 1):
-        bits = sum(behind[cut - 1] for cut in floating.cuts(floating.ADD_DELAYS, stages))
-        total = total + flag(p.adder_stages == stages) * bits
-    return total
+    steps = float_registers.adder(EXPONENT_BITS, fraction, signed=signed, short=short, flushes=1)
+    return float_registers.held(steps, floating.ADD_DELAYS, p.adder_stages, STAGES_LIMIT)
 
 
 def count_bits(p: VectorParameters) -> tuple[Number, Number]:
@@ -218,11 +226,20 @@ class Recurrences(NamedTuple):
 
 
 def recurrences(p: VectorParameters) -> Recurrences:
-    """The registers of the recurrences, by their names in the RTL."""
-    bits = roots.steps(p.fraction)
-    wide = p.fraction + FP32.fraction_bits
-    # Where products have registers inside, the next trial is kept in place of the product.
-    return Recurrences(wide + 4, wide + 2 + 2 * p.quick, bits, p.fraction + 1, bits)
+    """The registers of the recurrences, by their names in the RTL.
+
+    What is left of the root is less than twice the root and one times the divisor. The product is that of the divisor
+    and the digits before the last; the next trial, four times as large, is kept in its place where products have
+    registers inside. What is left of a quotient is less than its divisor.
+    """
+    digits, divisor = roots.steps(p.fraction), FP32.fraction_bits + 1
+    return Recurrences(
+        root_rest=digits + 1 + divisor,
+        root_product=digits - 1 + divisor + 2 * p.quick,
+        root=digits,
+        quotient_rest=p.fraction + 1,
+        quotient=digits,
+    )
 
 
 def _factor(p: VectorParameters) -> Iterator[Unit]:
@@ -231,18 +248,18 @@ def _factor(p: VectorParameters) -> Iterator[Unit]:
     yield REGISTER("factor", 1, width=sum(count_bits(p)), enable=1, activity=0.0)
     yield REGISTER("factor", 1, width=_SUM + narrow, enable=1, activity=rare)
     yield REGISTER("factor", 1, width=sum(rests), enable=1, activity=0.5)
-    yield REGISTER("factor", 3, width=narrow, enable=1, activity=rare)
+    yield REGISTER("factor", len(_NUMBERS), width=narrow, enable=1, activity=rare)
     # Three times the divisor, both exponents, and the leading zeros of the length.
     yield REGISTER("factor", p.quick, width=_TRIPLE + 2 * EXPONENT_BITS, enable=1, activity=rare)
     yield REGISTER("factor", p.quick, width=count_bits(p)[0], activity=0.0)
-    yield REGISTER("factor", 2 * p.rows_kept, width=narrow, enable=1, activity=rare)
-    yield MUX("factor", 1, entries=p.rows_kept, width=2 * narrow, activity=rare)
-    yield ADDER("factor", 3, width=rests.root_rest, activity=0.5)
-    yield ADDER("factor", 1, width=rests.quotient_rest, activity=0.5)
-    yield ADDER("factor", 4, width=narrow, activity=rare)
-    yield COMPARATOR("factor", 3, width=narrow, activity=rare)
-    yield MUX("factor", 1, entries=3, width=rests.root_rest, activity=0.5)
-    yield MUX("factor", 4, entries=2, width=narrow, activity=rare)
+    yield REGISTER("factor", len(_OF_A_ROW) * p.rows_kept, width=narrow, enable=1, activity=rare)
+    yield MUX("factor", 1, entries=p.rows_kept, width=len(_OF_A_ROW) * narrow, activity=rare)
+    yield ADDER("factor", len(_OF_A_DIGIT), width=rests.root_rest, activity=0.5)
+    yield ADDER("factor", len(_OF_THE_QUOTIENT), width=rests.quotient_rest, activity=0.5)
+    yield ADDER("factor", len(_BESIDE), width=narrow, activity=rare)
+    yield COMPARATOR("factor", len(_COMPARED), width=narrow, activity=rare)
+    yield MUX("factor", 1, entries=_FIRST, width=rests.root_rest, activity=0.5)
+    yield MUX("factor", len(_CHOSEN), entries=2, width=narrow, activity=rare)
     if possible(p.parted):
         yield from _joined(p)
 
@@ -299,7 +316,7 @@ def loops(p: VectorParameters) -> dict[str, Number]:
     """Registers of the loops over rows and beats, named as in the RTL: active flags and remaining counts."""
     found: dict[str, Number] = {}
     rows, length = bit_length(p.rows_max), bit_length(p.length_max)
-    for name, there in (("x", 1), ("operand", p.takes_operand), ("gain", 1), ("scale", 1)):
+    for name, there in (*((name, 1) for name in _LOOPS), ("operand", p.takes_operand)):
         found |= {f"{name}_active": 1 * there}
         found |= counting.down(f"{name}_rows", rows, 1, there)
         found |= counting.down(f"{name}_beats", length, p.lanes, there)
@@ -334,19 +351,19 @@ def steering(p: VectorParameters) -> dict[str, Number]:
 
 def _control(p: VectorParameters) -> Iterator[Unit]:
     rows, length, beat = bit_length(p.rows_max), bit_length(p.length_max), clog2(p.beats_max)
-    count = 3 + p.takes_operand
+    count = len(_LOOPS) + p.takes_operand
     yield REGISTER("control", 1, width=sum(loops(p).values()), enable=1, reset=1)
     yield REGISTER("control", 1, width=sum(steering(p).values()), enable=1, reset=1)
-    yield REGISTER("control", p.front_stages, width=2, reset=1)
-    yield REGISTER("control", p.out_stages, width=2, reset=1)
+    yield REGISTER("control", p.front_stages, width=_STAGE_FLAGS, reset=1)
+    yield REGISTER("control", p.out_stages, width=_STAGE_FLAGS, reset=1)
     for width in (rows, length):
         yield ADDER("control", count, width=width)
         yield COMPARATOR("control", count, width=width)
     yield HALF_ADDER("control", 2, width=beat)
     yield HALF_ADDER("control", p.dotted, width=p.index_bits)
     yield ADDER("control", 2, width=p.address_bits)
-    yield HALF_ADDER("control", 7, width=p.count_bits)
-    yield LOGIC("control", 1, gates=60)
+    yield HALF_ADDER("control", len(_ROW_COUNTERS), width=p.count_bits)
+    yield LOGIC("control", 1, gates=_GATES_OF_THE_SEQUENCER)
     yield BROADCAST("control", 1, fanout=p.lanes * p.width)
 
 
@@ -423,9 +440,7 @@ def _drawn(p: VectorParameters) -> tuple[Path, ...]:
 
 def _split(p: VectorParameters) -> tuple[Path, ...]:
     """Paths between the registers inside adders of FP32 sums, and between those around them."""
-    there, rows = p.parted, count_bits(p)[1] + 1
-    # With registers inside products carries pass networks of prefixes, or blocks that choose between both.
-    ripples = p.parted * (1 - p.quick)
+    there = p.parted
     begin: Real = 0.0
     middle: Real = 0.0
     end: Real = 0.0
@@ -444,10 +459,6 @@ def _split(p: VectorParameters) -> tuple[Path, ...]:
     summed = (p.added | p.rotated) * there
     chosen = MUX("front", summed, entries=2, width=p.width)
 
-    product = {"width": rows + FP32.fraction_bits}
-    tree: Number = 0
-    for reach in range(bit_length(_MOST_ROWS)):
-        tree = tree + flag(rows - 2 >= 2**reach)
     return (
         Path("sum-begin", (element(begin),)),
         Path("sum-inside", (element(middle),)),
@@ -455,6 +466,27 @@ def _split(p: VectorParameters) -> tuple[Path, ...]:
         Path("sums-begin", (MUX("sums", there, entries=p.parts, width=p.sum_bits), part(begin))),
         Path("sums-inside", (part(middle),)),
         Path("sums-end", (part(end),)),
+        *_epsilon(p),
+        Path(
+            "part",
+            (
+                MUX("sums", there, entries=p.rows_kept, width=p.sum_bits),
+                MUX("factor", there, entries=p.parts, width=p.sum_bits),
+            ),
+        ),
+    )
+
+
+def _epsilon(p: VectorParameters) -> tuple[Path, ...]:
+    """Paths of the product of a row's length with epsilon."""
+    there, rows = p.parted, count_bits(p)[1] + 1
+    # With registers inside products carries pass networks of prefixes, or blocks that choose between both.
+    ripples = p.parted * (1 - p.quick)
+    product = {"width": rows + FP32.fraction_bits}
+    tree: Number = 0
+    for reach in range(bit_length(_MOST_ROWS)):
+        tree = tree + flag(rows - 2 >= 2**reach)
+    return (
         Path(
             "epsilon",
             (
@@ -471,13 +503,6 @@ def _split(p: VectorParameters) -> tuple[Path, ...]:
                 ADDER("factor", ripples, width=_SUM),
                 ADDER("factor", p.quick, width=CHOSEN_BITS),
                 MUX("factor", p.quick * ceil_div(_SUM, CHOSEN_BITS), entries=2, width=_SUM),
-                MUX("factor", there, entries=p.parts, width=p.sum_bits),
-            ),
-        ),
-        Path(
-            "part",
-            (
-                MUX("sums", there, entries=p.rows_kept, width=p.sum_bits),
                 MUX("factor", there, entries=p.parts, width=p.sum_bits),
             ),
         ),

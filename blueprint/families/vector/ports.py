@@ -119,7 +119,7 @@ def streams(p: VectorParameters) -> tuple[Stream, ...]:
     """The AXI4-Stream ports; a second operand and gains come only in runs that apply them."""
     beats = BeatLoop("beat", f"ceil(length / {p.lanes})")
     rows = (BeatLoop("row", "rows"), beats)
-    x = _elements(p, "x", p.x_width, "one element of a row", signed=bool(p.dequantizes))
+    x = _elements(p, "x", p.x_width, "one element of a row", signed=p.dequantizes > 0)
     scales = tuple(_scale(name, f"{meaning}, in every beat") for name, meaning in _SCALES.items())
     operand = _elements(p, "operand", p.element_width, "one element of a second operand")
     gain = _elements(p, "gain", p.element_width, "the gain of an element")

@@ -48,7 +48,7 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
         lambda: consistent(
             typical.random_parameters(VectorParameters, random, _SIZES, {"samples": (False,)})
         ),
-        lambda p: bool(p.lanes * p.width <= 96),
+        lambda p: p.lanes * p.width <= 96,
     )
     stages, samples = random.spawn(2)
     draws = bool(found["dots"]) and samples.random() < _DRAW

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from blueprint.arithmetic import floating, products
+from blueprint.arithmetic import float_registers, floating, products
+from blueprint.arithmetic.float_registers import Left, held, ready
 from blueprint.arithmetic.floating import FP32
 from blueprint.arithmetic.products import CHOSEN_BITS
 from blueprint.families.vector.parameters import (
@@ -19,17 +20,13 @@ from blueprint.unit import ADDER, AND_ROW, COMPRESSOR, MUX, REGISTER, SRAM, TO_F
 
 #: The farthest that a significand moves below the smallest normal number of FP16.
 _FAR = 122
-#: Flags of a float beside its significand: infinite and NaN.
-_FLAGS = 2
+#: Flags of a float beside its significand.
+_SPECIAL = {"special": 1, "nan": 1}
 
 
-def _held(p: VectorParameters, delays: tuple[int, ...], behind: Sequence[Number]) -> Number:
-    """Flip-flops of a chain of steps, of which each leaves so many bits to hold ``behind`` it."""
-    total: Number = 0
-    for stages in range(1, PRODUCT_LIMIT + 1):
-        bits = sum(behind[cut - 1] for cut in floating.cuts(delays, stages))
-        total = total + flag(p.product_stages == stages) * bits
-    return total
+def _held(p: VectorParameters, delays: tuple[int, ...], steps: Sequence[Left]) -> Number:
+    """Flip-flops inside a chain of steps with the registers of a product."""
+    return held(steps, delays, p.product_stages, PRODUCT_LIMIT)
 
 
 def _converts(p: VectorParameters) -> Number:
@@ -37,45 +34,92 @@ def _converts(p: VectorParameters) -> Number:
     return flag(p.width > p.element_width)
 
 
-def product_bits(p: VectorParameters, signed: Number) -> Number:
-    """Flip-flops inside a product: two rows, their sum, what is rounded."""
-    e, f = EXPONENT_BITS, p.fraction
-    beside = _FLAGS + signed
+def product_steps(p: VectorParameters, signed: Number) -> tuple[Left, ...]:
+    """Values behind the steps of a product."""
     rows = floating.look_up(p.format, lambda fmt: products.plan(fmt.fraction_bits).left_bits)
-    behind = (rows + e + 2 + beside, 2 * (f + 1) + e + 2 + beside, f + 3 + e + 2 + beside)
-    return _held(p, floating.PRODUCT_DELAYS, behind)
+    return float_registers.product(EXPONENT_BITS, p.fraction, rows, signed=signed)
+
+
+def product_bits(p: VectorParameters, signed: Number) -> Number:
+    """Flip-flops inside a product."""
+    return _held(p, floating.PRODUCT_DELAYS, product_steps(p, signed))
+
+
+def port_steps(p: VectorParameters) -> tuple[Left, ...]:
+    """Values behind the steps of a conversion from a format with fewer exponents at the ports: unpack, count, shift."""
+    e, f, flags = EXPONENT_BITS, p.fraction, {"sign": 1, **_SPECIAL}
+    return (
+        {"word": f + 1, "exponent": e + 1, **flags},
+        {"word": f + 1, "amount": bit_length(f), "base": e, **flags},
+        {**ready(e, f), **flags},
+    )
 
 
 def port_bits(p: VectorParameters) -> Number:
     """Flip-flops inside a conversion from the format at the ports."""
-    e, f, beside = EXPONENT_BITS, p.fraction, _FLAGS + 1
-    behind = (f + 1 + e + 1 + beside, f + 1 + bit_length(f) + e + beside, f + 3 + e + beside)
-    whole = _held(p, floating.CONVERT_DELAYS, behind)
+    whole = _held(p, floating.CONVERT_DELAYS, port_steps(p))
     # Where exponents are alike a conversion is one step, and all registers stand behind it.
     return _converts(p) * whole + (1 - _converts(p)) * p.product_stages * p.width
 
 
+def whole_steps(p: VectorParameters) -> tuple[Left, ...]:
+    """Values behind the steps of a conversion from a sum: magnitude, count, shift."""
+    e, sign = EXPONENT_BITS, {"sign": 1}
+    count = {"amount": bit_length(SUM_WIDTH - 1), "base": e}
+    return (
+        {"word": SUM_WIDTH, **sign},
+        {"word": SUM_WIDTH, **count, **sign},
+        {**ready(e, p.fraction), **sign},
+    )
+
+
 def whole_bits(p: VectorParameters) -> Number:
-    """Flip-flops inside a conversion from a sum: magnitude, count, what is rounded; each with the sign."""
-    e, count = EXPONENT_BITS, bit_length(SUM_WIDTH - 1)
-    behind = (SUM_WIDTH + 1, SUM_WIDTH + count + e + 1, p.fraction + 3 + e + 1)
-    return _held(p, floating.CONVERT_DELAYS, behind)
+    """Flip-flops inside a conversion from a sum."""
+    return _held(p, floating.CONVERT_DELAYS, whole_steps(p))
+
+
+def integer_steps(p: VectorParameters) -> tuple[Left, ...]:
+    """Values behind the steps of the conversion of a result to an integer, beside its sign: unpack, shift, round."""
+    digits, huge = {"magnitude": INTEGER_WIDTH, "guard": 1, "sticky": 1}, {"huge": 1}
+    amount = bit_length(p.fraction + 3)  # to the point, or two places beyond the lowest bit
+    return (
+        {"amount": amount, "significand": p.fraction + 1, **huge},
+        {**digits, **huge},
+        {"result": INTEGER_WIDTH},
+    )
+
+
+def element_steps(p: VectorParameters) -> tuple[Left, ...]:
+    """Values behind the steps of a conversion to a format with fewer exponents, beside the sign."""
+    e, f = EXPONENT_BITS, p.fraction
+    return (
+        {"word": f + 1, "exponent": e + 2, **_SPECIAL},
+        {"word": f + 1, "amount": bit_length(_FAR), "base": e, "subnormal": 1, **_SPECIAL},
+        {**ready(e, f), "subnormal": 1, **_SPECIAL},
+    )
+
+
+def both_steps(p: VectorParameters, narrow: bool) -> tuple[Left, ...]:
+    """Values behind the steps of both conversions of a result; to a ``narrow`` format, or one with the same exponents.
+
+    With the same exponents the first step gives the element, sign included, which then waits for the integer.
+    """
+    *wholes, last = integer_steps(p)
+    alike: Left = {"result": p.width}
+    elements = element_steps(p) if narrow else (alike,) * 3
+    left = [*({**whole, "sign": 1} for whole in wholes), {**last, "sign": int(narrow)}]
+    return tuple(
+        {f"value_{name}": bits for name, bits in element.items()}
+        | {name if name == "sign" else f"whole_{name}": bits for name, bits in whole.items()}
+        for element, whole in zip(elements, left, strict=True)
+    )
 
 
 def both_bits(p: VectorParameters) -> Number:
     """Flip-flops inside the conversions of a result to the format at the ports and to an integer."""
-    e, f = EXPONENT_BITS, p.fraction
-    limit = bit_length(f + 3)
-    begin, middle = limit + 1 + f + 1, INTEGER_WIDTH + 3
-    narrow = (
-        f + 1 + e + 2 + _FLAGS + begin + 1,
-        f + 1 + bit_length(_FAR) + e + 1 + _FLAGS + middle + 1,
-        f + 3 + e + 1 + _FLAGS + INTEGER_WIDTH + 1,
-    )
-    alike = (p.width + begin + 1, p.width + middle + 1, p.width + INTEGER_WIDTH)
-    here = _converts(p)
-    delays = floating.BOTH_DELAYS
-    return here * _held(p, delays, narrow) + (1 - here) * _held(p, delays[1:], alike)
+    here, delays = _converts(p), floating.BOTH_DELAYS
+    alike = _held(p, delays[1:], both_steps(p, False))
+    return here * _held(p, delays, both_steps(p, True)) + (1 - here) * alike
 
 
 def units(p: VectorParameters) -> Iterator[Unit]:

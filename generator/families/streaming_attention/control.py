@@ -108,7 +108,7 @@ class Control(Sequencer):
         turn: Value = Const(1, 1)
         left = self.run.queries
         if self.spec.regroups:
-            shown = name == "score" and bool(self.spec.corners)
+            shown = name == "score" and self.spec.corners > 0
             left, row, _ = self.counter(m, f"{name}_queries", left, self.spec.parallel, advance, shown=shown)
         if self.spec.repeats:
             turn = self.counted(m, f"{name}_passes", self.run.passes, 1, advance & row)

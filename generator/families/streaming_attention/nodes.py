@@ -122,7 +122,7 @@ class Highest(NodeBlock):
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         a, lanes = spec.softmax, spec.lanes
-        self.running = bool(a.rescales)
+        self.running = a.rescales > 0
         ports: dict[str, Any] = {"exponent": In(ArrayLayout(a.t_word, lanes))}
         ports |= {
             "result": Out(ArrayLayout(a.p_word if self.running else a.reference_width, lanes)),
@@ -144,7 +144,7 @@ class Highest(NodeBlock):
             sees = self.sees(self.visible, lane)
             reference = Signal(a.reference_width, name=f"reference{lane}")
             shift = Signal(a.shift_width if self.running else 0, name=f"shift{lane}")
-            corner = bool(self.spec.visible_bits)
+            corner = self.spec.visible_bits > 0
             self.use(
                 m,
                 block,
@@ -211,7 +211,7 @@ class Sum(NodeBlock):
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         a, lanes = spec.softmax, spec.lanes
-        self.gains = bool(a.has_gain)
+        self.gains = a.has_gain > 0
         ports = {
             "weight": In(ArrayLayout(a.p_word, lanes)),
             "shift": In(ArrayLayout(a.shift_width, lanes) if a.rescales else 0),
@@ -228,7 +228,7 @@ class Sum(NodeBlock):
         begin = self.begin(m, self.fire, self.last)
         block, inverse = SumWeights(a), Reciprocal(a, stages)
         results: list[Value] = []
-        corner = bool(self.spec.visible_bits)
+        corner = self.spec.visible_bits > 0
         shifts = elements(self.shift) if a.rescales else [Const(0, 0)] * self.spec.lanes
         gain = self.delayed(m, self.gain, self.cycles, "gain")
         some = self._some(m, begin) if self.spec.graph == "naive" else Const(0, 0)

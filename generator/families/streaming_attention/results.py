@@ -37,7 +37,7 @@ class OutputLane(Block):
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         a = self.arithmetic = spec.softmax
         self.spec = spec
-        self.after, self.dim, self.finishes = halves(spec.product_stages)[0], spec.dim, bool(a.divides_first)
+        self.after, self.dim, self.finishes = halves(spec.product_stages)[0], spec.dim, a.divides_first > 0
         gains = 1 if self.finishes and spec.has_gains else 0
         self.element_width = spec.element_width
         ports = {
@@ -102,7 +102,7 @@ class Output(NodeBlock):
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         a, lanes = spec.softmax, spec.lanes
-        self.finishes = bool(a.divides_first)
+        self.finishes = a.divides_first > 0
         gains = 1 if self.finishes and spec.has_gains else 0
         width = a.out_width if self.finishes else a.o_word
         ports = {
@@ -133,7 +133,7 @@ class Output(NodeBlock):
             skewed(m, a, "finish", operand, self.cuts, value)
             for operand, value in (("output_multiplier", gain), ("output_shift", down))
         )
-        corner = bool(spec.visible_bits)
+        corner = spec.visible_bits > 0
         block = OutputLane(spec)
         results: list[Value] = []
         wrong: list[Value] = []

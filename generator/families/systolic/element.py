@@ -76,7 +76,7 @@ class ArrayElement(Block):
 
     def product(self, m: Module) -> Value:
         """The products of a beat, one cycle later where they are registered."""
-        block = self._placed(Product(self.element, passed=bool(self.spec.passes_words)))
+        block = self._placed(Product(self.element, passed=self.spec.passes_words > 0))
         found = Signal(len(block.product), name="product")
         self.use(m, block, "multiply", product=found, **self.operands(m))
         if not self.spec.product_register:
@@ -176,7 +176,7 @@ class StationaryElement(ArrayElement):
 
     def __init__(self, spec: SystolicSpec, row: int) -> None:
         self.spec, self.element = spec, spec.element_of(spec.sum_width(row + 1))
-        self.is_first, self.keeps = row == 0, bool(spec.most_tokens > 1)
+        self.is_first, self.keeps = row == 0, spec.most_tokens > 1
         self.latency = "2 cycles" if spec.product_register else "1 cycle"
         form = ""
         if spec.passes_words:
@@ -210,9 +210,7 @@ class StationaryElement(ArrayElement):
     def _passed_on(self, m: Module) -> Value:
         """Two words from above and this row's products as two words."""
         above = 0 if self.is_first else len(self.above)
-        block = self._placed(
-            Pass(self.element, self.plan, above, registered=bool(self.spec.product_register))
-        )
+        block = self._placed(Pass(self.element, self.plan, above, registered=self.spec.product_register > 0))
         given = {"product": self.product(m)} if self.spec.product_register else self.operands(m)
         found = Signal(len(self.total), name="words")
         self.use(m, block, "pass", below=found, above=self.above, **given)
@@ -237,7 +235,7 @@ class StationaryElement(ArrayElement):
 
 def cascade_plans(spec: SystolicSpec) -> Plans:
     """Plans of the carry-save cascade down the rows."""
-    return plans(spec.cascade.element, spec.rows, bool(spec.product_register))
+    return plans(spec.cascade.element, spec.rows, spec.product_register > 0)
 
 
 def handed_on(spec: SystolicSpec, rows: int) -> int:

@@ -205,7 +205,7 @@ class Control(Sequencer):
         spec = self.spec
         advance = self._fire & last_column
         outputs = self.counter(
-            m, "sweep_outputs", self.run.n, spec.tile_n, advance & last_tile, shown=bool(spec.buffered)
+            m, "sweep_outputs", self.run.n, spec.tile_n, advance & last_tile, shown=spec.buffered > 0
         )
         if spec.buffered:
             self._columns(m, column, last_column, last_tile, outputs)

@@ -23,12 +23,12 @@ class Lane(Block):
 
     def __init__(self, spec: TernaryLutSpec) -> None:
         self.spec = spec
-        self.split = bool(spec.reduction_registered)
+        self.split = spec.reduction_registered > 0
         self.beside = spec.beside  # signs that are registered outside, once per column
         stages = 1 + (spec.tree_stages + spec.accumulate_stages) + self.split
         self.latency = f"{stages} cycle{'s' if stages > 1 else ''} to an accumulator or result"
         width, address = spec.result_width, spec.address_width
-        sram, filed = bool(spec.in_sram), spec.accumulates and spec.buffered and not spec.in_sram
+        sram, filed = spec.in_sram > 0, spec.accumulates and spec.buffered and not spec.in_sram
         where = "sram" if sram else f"d{spec.depth if spec.accumulates else min(spec.depth, 2)}"
         form = f"l{spec.lut_count}_w{spec.entry_width}_{spec.table_style}_{spec.reduction}_r{width}"
         if spec.floats:

@@ -168,7 +168,7 @@ class Factor(FloatUser):
             flush=True,
             stages=spec.adder_stages,
             unsigned=not spec.dots,
-            quick=bool(spec.product_stages),
+            quick=spec.product_stages > 0,
         )
         total = self.result(m, block, "total_of_row", a=so_far, b=term, enable=Const(1, 1))
         ends = [self.step == part * cycles for part in range(1, spec.parts + 1)]

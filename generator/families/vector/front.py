@@ -65,7 +65,7 @@ class FloatUser(Block):
         moves = {"enable": Const(1, 1)} if stages else {}
         return self.result(
             m,
-            FloatAdd(self.spec.inside, flush=True, stages=stages, quick=bool(self.spec.product_stages)),
+            FloatAdd(self.spec.inside, flush=True, stages=stages, quick=self.spec.product_stages > 0),
             name,
             a=a,
             b=b,
@@ -152,7 +152,7 @@ class Front(FloatUser):
         has = {"d": spec.sums, "g": spec.gated, "a": spec.added, "r": spec.rotated, "p": spec.dotted}
         has |= {"_silu": spec.curved}
         form = "".join(letter for letter, there in has.items() if there) + "_odd" * (spec.rotates and odd)
-        form += f"_s{spec.adder_stages}" * bool(spec.adder_stages and (spec.adds or spec.rotates))
+        form += f"_s{spec.adder_stages}" * (spec.adder_stages > 0 and (spec.adds or spec.rotates))
         form += spec.product_form
         super().__init__(f"{spec.family}_front_{spec.format}_{form}", ports, clocked=True)
 

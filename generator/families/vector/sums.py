@@ -123,7 +123,7 @@ class Sums(FloatUser):
         """The FP32 sum of two numbers that may have fewer fraction bits, and no sign."""
         bits, stages = self.spec.sum_bits, self.spec.adder_stages
         if stages:
-            short, quick = min(bits - len(word) for word in (a, b)), bool(self.spec.product_stages)
+            short, quick = min(bits - len(word) for word in (a, b)), self.spec.product_stages > 0
             block = FloatAdd(
                 FP32, flush=True, stages=stages, unsigned=not self.spec.dots, short=short, quick=quick
             )
