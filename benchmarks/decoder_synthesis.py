@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks import decoder_switching
+from benchmarks import decoder_switching, systems
 from benchmarks.decoder_switching import Switched
 from benchmarks.markdown import table
 from blueprint.systems.control import Hardware
