@@ -28,6 +28,8 @@ from blueprint.numbers import Number, choose, flag, larger, possible, smaller
 CHUNKS, SEGMENTS = 8, 4
 #: Most registers in a block.
 CUTS_LIMIT = 16
+#: Most registers that the formulas cover.
+MOST_REGISTERS = max(CUTS_LIMIT, blocks.STAGES_LIMIT)
 #: Low bits of a shift distance that have their own step: for aligning a sum, the shift of an output, that of a score.
 ALIGN_LOW, DOWN_LOW, SCALE_LOW = 2, 2, 3
 #: Bits of an INT8 output and one more: a number that needs more bits saturates and is not rounded.
@@ -72,7 +74,7 @@ class Steps:
 
     def ends(self, first: int, cuts: Number) -> Number:
         """1 where the steps after the last of ``cuts`` registers begin with step ``first``, else 0."""
-        counts = (count for count in range(1, CUTS_LIMIT + 1) if self.cuts(count)[-1] == first)
+        counts = (count for count in range(1, MOST_REGISTERS + 1) if self.cuts(count)[-1] == first)
         return sum((flag(cuts == count) for count in counts), 0)
 
     def late(self, piece: Piece, count: int) -> int:
@@ -111,7 +113,7 @@ class Deep(ABC):
         """(kind, number of registers, 1 where a design has both) for every combination that occurs."""
         if possible(cuts > 0):
             for kind in self.kinds(a):
-                for count in range(1, CUTS_LIMIT + 1):
+                for count in range(1, MOST_REGISTERS + 1):
                     here = kind.there * flag(cuts == count)
                     if possible(here):
                         yield kind, count, here

@@ -45,16 +45,30 @@ def _multiply(a: Arithmetic, w: Wires, v: Values) -> Results:
 def _place(a: Arithmetic, w: Wires, v: Values) -> Results:
     if not a.nan_bit:
         return {"result": v.product}
-    fmt = a.input_format
-    bits = max(fmt.exponent_bits, (VALUE_WHOLE - 1 + fmt.bias).bit_length()) + 1
-    # Nothing is shifted if the exponent, without its bias, is VALUE_WHOLE - 1.
-    highest = Const(VALUE_WHOLE - 1 + fmt.bias, bits)
-    distance = w("distance", subtract(highest, v.exponent, bits))
-    distance = distance & (~distance[-1]).replicate(bits)
-    left = VALUE_WHOLE - 1 - fmt.fraction_bits - a.weight_fraction + a.value_fraction
-    frame = resized(v.product, left)
+    distance = _distance(a, w, v.exponent)
+    frame = resized(v.product, frame_shift(a))
     magnitude = w("magnitude", frame >> capped(distance[:-1], len(frame).bit_length()))
     return {"result": Cat(negated(magnitude, v.sign, a.term_width), v.flag)}
+
+
+def _distance(a: Arithmetic, w: Wires, exponent: Value) -> Value:
+    """How far a product moves down, signed; nothing if the exponent, without its bias, is VALUE_WHOLE - 1."""
+    fmt = a.input_format
+    bits = max(fmt.exponent_bits, (VALUE_WHOLE - 1 + fmt.bias).bit_length()) + 1
+    highest = Const(VALUE_WHOLE - 1 + fmt.bias, bits)
+    distance = w("distance", subtract(highest, exponent, bits))
+    return distance & (~distance[-1]).replicate(bits)
+
+
+def amount(a: Arithmetic, w: Wires, exponent: Value) -> Value:
+    """How far a product moves down, in no more bits than it needs."""
+    distance = _distance(a, w, exponent)[:-1]
+    return capped(distance, min(len(distance), a.term_width.bit_length()))
+
+
+def frame_shift(a: Arithmetic) -> int:
+    """Zeros below a product where it moves down."""
+    return VALUE_WHOLE - 1 - a.input_format.fraction_bits - a.weight_fraction + a.value_fraction
 
 
 class _RunningSum(Block, ABC):

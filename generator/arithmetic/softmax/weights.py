@@ -62,16 +62,16 @@ class Exp2(Chain):
         kind = a.sum_format.name if a.sums_are_floats else f"p{a.weight_fraction}{'flag' * a.nan_bit}"
         name = f"softmax_exp2_f{a.fraction}m{a.mantissa}_{kind}" + ("_clamp" if a.graph == "naive" else "")
         steps = (
-            partial(_difference, a),
+            partial(difference, a),
             partial(slope, self.polynomial),
             partial(_significant, a, self.polynomial),
-            partial(_place, a),
+            partial(placed, a),
         )
         operands = {"t": a.t_word, "peak": a.reference_width}
         super().__init__(name, operands, a.p_word, steps, stages)
 
 
-def _difference(a: Arithmetic, w: Wires, v: Values) -> Results:
+def difference(a: Arithmetic, w: Wires, v: Values) -> Results:
     """The fraction of the difference, and the right shift of the mantissa or, for floats, the exponent field."""
     f, width = a.fraction, a.reference_width + 1
     fraction, whole = v.t[:f], v.t[f : a.t_width]
@@ -94,11 +94,16 @@ def _difference(a: Arithmetic, w: Wires, v: Values) -> Results:
 def _significant(a: Arithmetic, poly: Polynomial, w: Wires, v: Values) -> Results:
     """The mantissa, of an integer weight without the bits that no shift keeps."""
     found = Values(mantissa(poly, w, v))
-    lost = 0 if a.sums_are_floats else max(a.mantissa - a.weight_fraction - 1, 0)
-    return found | {"mantissa": found.mantissa[lost:]}
+    return found | {"mantissa": found.mantissa[lost_bits(a) :]}
 
 
-def _place(a: Arithmetic, w: Wires, v: Values) -> Results:
+def lost_bits(a: Arithmetic) -> int:
+    """Low bits of a mantissa that no shift keeps."""
+    return 0 if a.sums_are_floats else max(a.mantissa - a.weight_fraction - 1, 0)
+
+
+def placed(a: Arithmetic, w: Wires, v: Values) -> Results:
+    """The weight of a mantissa and its move, or its exponent field."""
     mantissa, amount = v.mantissa, v.amount
     if a.sums_are_floats:
         fmt = a.sum_format
