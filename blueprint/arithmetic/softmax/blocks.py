@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,7 +37,7 @@ from blueprint.arithmetic.softmax.parts import (
     tree,
     widened,
 )
-from blueprint.numbers import Number, bit_length, choose, flag, larger, smaller
+from blueprint.numbers import Number, bit_length, choose, flag, larger, possible, smaller
 
 #: Most registers in a block that the formulas cover.
 STAGES_LIMIT = 24
@@ -46,6 +47,7 @@ _SEGMENT_BITS = 4
 TABLE_GATES = 12
 
 
+@cache
 def cuts(delays: tuple[int, ...], stages: int) -> list[int]:
     """Number of steps in front of each register, balanced by delay.
 
@@ -280,7 +282,8 @@ class Reciprocal(Block):
         for rows in DIVISOR_FRACTIONS:
             for count in range(STAGES_LIMIT + 1):
                 found = flag((a.divisor_fraction == rows) & (stages == count))
-                yield found, rows, cuts(self.chain(rows), count)
+                if possible(found):
+                    yield found, rows, cuts(self.chain(rows), count)
 
     def held_bits(self, a: Arithmetic, stages: Number) -> Number:
         divided, beside = 2 * a.divisor_bits, beside_division(a)
@@ -290,6 +293,13 @@ class Reciprocal(Block):
             behind = (beside + divided, *in_rows, beside + rows, a.r_width)
             total = total + there * sum(behind[place - 1] for place in places)
         return total
+
+    def before_gain(self, a: Arithmetic, stages: Number) -> Number:
+        """Registers in front of the last step, which multiplies by the gain."""
+        return sum(
+            (there * sum(place <= rows + 1 for place in places) for there, rows, places in self._chains(a, stages)),
+            0,
+        )
 
     def rows(self, a: Arithmetic, stages: Number) -> tuple[Number, Number, Number]:
         """Number of rows in the first segment between registers, in the longest middle one, and in the last.

@@ -252,6 +252,15 @@ class ShortReciprocal(Deep):
             )
         )
 
+    def before_gain(self, a: Arithmetic, stages: Number) -> Number:
+        """Registers in front of the step that multiplies by the gain: a search, a move, a remainder, rows, a mask."""
+        found: Number = 0
+        for kind, count, here in self._cut(a, stages):
+            if kind.kind.startswith("gain"):
+                step = len(kind.delays) - len(self.gain(a).delays)
+                found = found + here * sum(place <= step for place in kind.cuts(count))
+        return found
+
     def gain(self, a: Arithmetic) -> Parts:
         """The product of a quotient and the multiplier of the output."""
         return Parts(a.q_width, OUTPUT_MULTIPLIER_BITS, GAIN_PARTS, OUTPUT_MULTIPLIER_BITS - 1)
@@ -337,7 +346,7 @@ class ShortNormalize(Deep):
 
     def near_width(self, a: Arithmetic) -> Number:
         """Bits of a weight after it is moved by the low bits of the distance."""
-        return a.p_width + (1 << ALIGN_LOW) - 1
+        return smaller(a.p_width + (1 << ALIGN_LOW) - 1, a.l_width)
 
     def _whole(self, a: Arithmetic) -> Steps:
         product, flags = self.product(a), a.nan_bit

@@ -49,7 +49,8 @@ class _Short(Chain):
             for name, member in plain.ports.items()
             if member.flow == In and name not in ("clk", "enable")
         }
-        operands, static = ({name: own[name] for name in names} for names in (plain.operands, plain.static))
+        static = {name: width for name, width in own.items() if name not in plain.operands}
+        operands = {name: own[name] for name in plain.operands}
         name = f"{plain.module_name}_short"
         super().__init__(name, operands, len(plain.result), steps, stages, static)
 
@@ -73,6 +74,7 @@ class ShortScoreBeat(_Short):
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         plain = scores.ScoreBeat(a)
         super().__init__(a, plain, plain.steps if a.sums_are_floats else _score_steps(a), stages)
+        self.children = plain.children  # the steps of floats instantiate blocks
 
 
 class ShortExp2(_Short):

@@ -20,17 +20,18 @@ class RunningMax(Block):
 
     ``peak`` is the reference and already includes ``t``, by a combinational path; the register takes it at a rising
     edge with ``enable``. ``begin`` marks the first key of a row. ``shift`` is the distance by which running sums must
-    be shifted right before the key is added, 0 for a first key.
+    be shifted right before the key is added, 0 for a first key. With a register ``ahead`` of the comparison ``t`` comes
+    a cycle before the rest.
     """
 
     place = "running_max"
 
-    def __init__(self, a: Arithmetic) -> None:
-        self.arithmetic = a
+    def __init__(self, a: Arithmetic, ahead: int = 0) -> None:
+        self.arithmetic, self.ahead = a, ahead
         ports = {"t": In(a.t_word), "begin": In(1), "enable": In(1), "peak": Out(a.reference_width)}
         name = f"softmax_max_f{a.fraction}w{a.t_word}"
         ports |= {"shift": Out(a.shift_width if a.rescales else 0)}
-        name += f"_r{a.shift_width}" if a.rescales else ""
+        name += (f"_r{a.shift_width}" if a.rescales else "") + "_ahead" * ahead
         super().__init__(name, ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
@@ -38,8 +39,9 @@ class RunningMax(Block):
         a, width = self.arithmetic, self.arithmetic.reference_width
         held = Signal(width, name="held", reset_less=True)
         whole, above = self.t[a.fraction : a.t_width], self.t[: a.fraction].any()
-        ceiling, rise = Signal(width), Signal(width + 1)
-        m.d.comb += ceiling.eq((whole + above)[:width])
+        ceiling, rise = Signal(width, reset_less=True), Signal(width + 1)
+        domain = m.d.sync if self.ahead else m.d.comb
+        domain += ceiling.eq((whole + above)[:width])
         m.d.comb += rise.eq((ceiling.as_signed() - held.as_signed())[: width + 1])
         change = self.begin | ~rise[-1]
         m.d.comb += self.peak.eq(Mux(change, ceiling, held))
