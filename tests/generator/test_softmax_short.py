@@ -28,10 +28,10 @@ from generator.arithmetic.softmax import (
 )
 from generator.block import Block
 from generator.emission import emit
+from tests.generator.test_softmax import packed
 from tests.generator.test_softmax_deep import FORMATS, every
 from tests.generator.test_softmax_registers import flip_flops
 from tests.generator.vectors import drive
-from tests.generator.test_softmax import packed
 from tests.softmax_cases import (
     COUNT,
     DESIGNS,

@@ -297,7 +297,10 @@ class Reciprocal(Block):
     def before_gain(self, a: Arithmetic, stages: Number) -> Number:
         """Registers in front of the last step, which multiplies by the gain."""
         return sum(
-            (there * sum(place <= rows + 1 for place in places) for there, rows, places in self._chains(a, stages)),
+            (
+                there * sum(place <= rows + 1 for place in places)
+                for there, rows, places in self._chains(a, stages)
+            ),
             0,
         )
 

@@ -31,13 +31,38 @@ from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, s
 
 #: Parts of the factors of the products: an element of a score, the two of a polynomial, a gain, a value that is an
 #: integer or a float, and a share.
-SCORE_PARTS, POWER_PARTS, GAIN_PARTS, VALUE_PARTS, FLOAT_PARTS, SHARE_PARTS = 2, 3, 4, 2, 3, 4
+SCORE_PARTS, POWER_PARTS, GAIN_PARTS, VALUE_PARTS, FLOAT_PARTS, SHARE_PARTS = 2, 3, 4, 4, 3, 4
 #: Low bits of a shift distance that have their own step where a weight is moved up like the sum of its row.
 ALIGN_LOW = 2
 #: Most levels of the tree that adds the products of a score.
 LEVELS = 8
 #: Relative delays: of partial products, an addition, a shift, a row of the division, a search for the leading one.
 _PARTIAL, _ADD, _SHIFT, _ROW, _COUNT = 5, 5, 3, 4, 4
+
+
+def balanced(delays: tuple[int, ...], registers: int) -> list[int]:
+    """Number of steps in front of each register: the slowest segment is halved as long as there are registers."""
+    places = [0, len(delays)]
+    while len(places) < registers + 2:
+        slowest = max(
+            zip(places, places[1:], strict=False),
+            key=lambda ends: (ends[1] - ends[0] > 1, sum(delays[ends[0] : ends[1]])),
+        )
+        low, high = slowest
+        if high - low < 2:
+            break
+        halves = ((max(sum(delays[low:at]), sum(delays[at:high])), at) for at in range(low + 1, high))
+        places = sorted([*places, min(halves)[1]])
+    inner = places[1:-1]
+    return [*inner, *[len(delays)] * (registers - len(inner))]
+
+
+@dataclass(frozen=True)
+class _Steps(Steps):
+    """Steps whose registers halve what is slowest."""
+
+    def cuts(self, count: int) -> list[int]:
+        return balanced(self.delays, count)
 
 
 @dataclass(frozen=True)
@@ -93,7 +118,9 @@ class Parts:
 
     def _adders(self, words: tuple[tuple[Number, Number], ...]) -> Step:
         widths = [self.left + high - low for low, high in words[1::2]]
-        return tuple(one("adder", width=width).passing(int(number == 0)) for number, width in enumerate(widths))
+        return tuple(
+            one("adder", width=width).passing(int(number == 0)) for number, width in enumerate(widths)
+        )
 
     @property
     def delays(self) -> tuple[int, ...]:
@@ -147,7 +174,7 @@ class ShortScoreBeat(Deep):
         """The steps of integers whose tree has ``count`` levels."""
         product, there = self.product(a), (1 - a.is_float) * flag(clog2(a.lanes) == count)
         delays, behind, parts = self._tree(a, count)
-        return Steps(
+        return _Steps(
             f"integer{count}",
             there,
             (*product.delays, *delays),
@@ -173,7 +200,7 @@ class ShortScoreBeat(Deep):
         distance = one("adder", width=exponent).times(2).passing(0)
         moved, negated = shifter(frame, frame), one("half_adder", width=a.product_width)
         each = _each(((*multiply, distance), add, (moved,), (negated,)), a.lanes)
-        return Steps(
+        return _Steps(
             f"exact{count}",
             there,
             (*product.delays, _SHIFT, _SHIFT, *delays),
@@ -228,7 +255,9 @@ class ShortExp2(Deep):
             (shifter(a.p_width, a.p_width).times(exact),),
             (one("half_adder", width=a.p_width).times(exact),),
         ]
-        return Steps(f"f{poly.fraction}m{poly.mantissa}", there, tuple(delays), tuple(behind), tuple(parts), ())
+        return _Steps(
+            f"f{poly.fraction}m{poly.mantissa}", there, tuple(delays), tuple(behind), tuple(parts), ()
+        )
 
 
 def products(poly: Polynomial) -> tuple[Parts, ...]:
@@ -285,7 +314,7 @@ class ShortReciprocal(Deep):
         else:
             found.append((_SHIFT, a.r_width, (one("adder", width=8),)))
         delays, behind, parts = zip(*found, strict=True)
-        return Steps(f"{kind}{rows}", there * flag(a.divisor_fraction == rows), delays, behind, parts, ())
+        return _Steps(f"{kind}{rows}", there * flag(a.divisor_fraction == rows), delays, behind, parts, ())
 
 
 class ShortProduct(Deep):
@@ -296,21 +325,25 @@ class ShortProduct(Deep):
         assert isinstance(block, blocks.Product)
         return (
             Steps("float", a.sums_are_floats, block.delays, block.behind(a), block.steps(a), ()),
-            self._integer(a),
+            self._integer(a, 8),
+            self._integer(a, 4),
             self._exact(a),
         )
 
-    def product(self, a: Arithmetic) -> Parts:
-        """The multiplication: a whole weight is at most a power of two, so the highest bit only repeats the sign."""
-        return Parts(a.p_width, a.element_width, VALUE_PARTS, top=1)
+    def product(self, a: Arithmetic, value: int) -> Parts:
+        """The multiplication by a ``value`` of so many bits.
+
+        A whole weight is at most a power of two, so the highest bit only repeats the sign.
+        """
+        return Parts(a.p_width, value, min(VALUE_PARTS, value // 2), top=1)
 
     def fraction(self, a: Arithmetic) -> Parts:
         """The multiplication by the significand of a float."""
         return Parts(a.p_width, a.in_fraction + 1, FLOAT_PARTS)
 
-    def _integer(self, a: Arithmetic) -> Steps:
-        product = self.product(a)
-        return Steps("integer", 1 - a.is_float, product.delays, product.behind, product.parts, ())
+    def _integer(self, a: Arithmetic, value: int) -> Steps:
+        product, there = self.product(a, value), (1 - a.is_float) * flag(a.element_width == value)
+        return _Steps(f"integer{value}", there, product.delays, product.behind, product.parts, ())
 
     def _exact(self, a: Arithmetic) -> Steps:
         product, frame = self.fraction(a), a.term_width
@@ -327,7 +360,7 @@ class ShortProduct(Deep):
             (shifter(frame, frame),),
             (one("half_adder", width=frame),),
         )
-        return Steps("exact", a.exact, (*product.delays, _SHIFT, _ADD), behind, parts, ())
+        return _Steps("exact", a.exact, (*product.delays, _SHIFT, _ADD), behind, parts, ())
 
 
 class ShortNormalize(Deep):
@@ -336,7 +369,7 @@ class ShortNormalize(Deep):
     def kinds(self, a: Arithmetic) -> tuple[Steps, ...]:
         block = blocks.BLOCKS["normalize"]
         assert isinstance(block, blocks.Normalize)
-        floats = Steps("float", a.sums_are_floats, block.delays, block.behind(a), block.steps(a), ())
+        floats = _Steps("float", a.sums_are_floats, block.delays, block.behind(a), block.steps(a), ())
         return floats, self._whole(a)
 
     def product(self, a: Arithmetic) -> Parts:
@@ -364,7 +397,7 @@ class ShortNormalize(Deep):
             (one("half_adder", width=a.p_width),),
         )
         delays = (_SHIFT, _SHIFT, *product.delays, _ADD)
-        return Steps("whole", 1 - a.sums_are_floats, delays, behind, parts, ())
+        return _Steps("whole", 1 - a.sums_are_floats, delays, behind, parts, ())
 
 
 def _each(steps: tuple[Step, ...], copies: Number) -> tuple[Step, ...]:

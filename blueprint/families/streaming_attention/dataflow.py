@@ -141,7 +141,7 @@ def latencies(p: StreamingAttentionParameters) -> dict[str, Number]:
         "screen": p.dot_stages + _WORD,
         "search": _WORD,
         "pick": _WORD,
-        "score": p.dot_stages + p.scale_stages + p.scale_cuts + a.has_offset * p.exp_stages + _WORD,
+        "score": p.short + p.dot_stages + p.scale_stages + p.scale_cuts + a.has_offset * p.exp_stages + _WORD,
         "maximum": MAXIMUM_STAGES * p.short + a.rescales * p.exp_stages + _WORD,
         "exponential": p.short + p.exp_stages + _WORD,
         "sum": p.short + _SUM + p.reciprocal_stages + _WORD,

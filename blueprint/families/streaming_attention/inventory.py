@@ -160,11 +160,13 @@ def _saturation(p: StreamingAttentionParameters, node: str, gates: Number) -> tu
 def _score(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     before, after = halves(p.scale_stages)
-    scaled = p.dot_stages + p.scale_stages + p.scale_cuts
+    dotted = p.short + p.dot_stages
+    scaled = dotted + p.scale_stages + p.scale_cuts
     inside = scaled + a.has_offset * p.exp_stages
     scales = dataflow.words(p)["scales"]
     return (
-        REGISTER("score", p.dot_stages + before, width=scales["multiplier"].bits + scales["shift"].bits),
+        REGISTER("score", p.short, width=lanes * p.dim * a.in_width + p.dim * p.element_width),
+        REGISTER("score", dotted + before, width=scales["multiplier"].bits + scales["shift"].bits),
         _shared("score", 1, a, "scale", p.scale_cuts, "multiplier", "shift"),
         REGISTER("score", scaled, width=scales["offset"].bits),
         REGISTER("score", lanes * before, width=a.score_word),

@@ -6,13 +6,13 @@ from amaranth.hdl import Cat, Const, Module, Shape, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In
 
+from blueprint.arithmetic.softmax import short
 from blueprint.arithmetic.softmax.arithmetic import (
     OUTPUT_MULTIPLIER_BITS,
     SCORE_FRACTION,
     SCORE_WHOLE,
     Arithmetic,
 )
-from blueprint.arithmetic.softmax import short
 from blueprint.arithmetic.softmax.deep import Steps
 from blueprint.arithmetic.softmax.exponential import GUARD, Polynomial, polynomial
 from blueprint.arithmetic.softmax.short import (
@@ -63,7 +63,7 @@ class _Short(Chain):
         return self.described.cuts(self.stages)
 
     def wires(self, m: Module, number: int) -> Wires:
-        return Wires(m, f"step{number}_")
+        return Wires(m, f"step{number}_", quick=self.place == "normalize")
 
 
 class ShortScoreBeat(_Short):
@@ -143,7 +143,7 @@ def _joined(c: Parts, level: int, w: Wires, name: str, word: Value, signed: bool
         bits = c.left + high - middle - c.top * (high == c.factor)
         above, other = words[number][place:], words[number + 1]
         above = sign_extend(above, bits) if signed else zero_extend(above, bits)
-        total = w(f"{name}joined{number}", (above + other)[:bits])
+        total = w(f"{name}joined{number}", w.added(f"{name}sum{number}", above, other, bits)[:bits])
         found.append(Cat(words[number][:place], total))
     found += words[len(words) & ~1 :]
     found[0] = found[0][c.lost(after) - lost :]
@@ -203,7 +203,8 @@ def _score_parts(a: Arithmetic, c: Parts, w: Wires, v: Values) -> Results:
 
 def _score_products(a: Arithmetic, c: Parts, w: Wires, v: Values) -> Results:
     found = [
-        _joined(c, 1, w, f"lane{n}_", word, not a.is_float) for n, word in enumerate(_lanes(v.products, a.lanes))
+        _joined(c, 1, w, f"lane{n}_", word, not a.is_float)
+        for n, word in enumerate(_lanes(v.products, a.lanes))
     ]
     if not a.is_float:
         return {"products": Cat(*(w(f"product{n}", word) for n, word in enumerate(found)))}
@@ -322,7 +323,11 @@ def _power_rounded(a: Arithmetic, w: Wires, v: Values) -> Results:
 def _counted(a: Arithmetic, w: Wires, v: Values) -> Results:
     """The zeros above the leading one; the highest bit of a sum is no part of the fraction of its divisor."""
     count, none = leading_zeros(v.total)
-    return {"total": v.total[:-1], "none": none, "exponent": w("zeros", zero_extend(Cat(*count), a.zeros_width))}
+    return {
+        "total": v.total[:-1],
+        "none": none,
+        "exponent": w("zeros", zero_extend(Cat(*count), a.zeros_width)),
+    }
 
 
 def _divisor(a: Arithmetic, w: Wires, v: Values) -> Results:
@@ -373,8 +378,9 @@ def _share_steps(a: Arithmetic) -> tuple[Step, ...]:
     return (
         partial(_share_near, a),
         partial(_share_moved, a),
-        lambda w, v: _without(v, "moved", "q")
-        | {"product": _partial(product, w, "", v.moved, v.q, (False, False))},
+        lambda w, v: (
+            _without(v, "moved", "q") | {"product": _partial(product, w, "", v.moved, v.q, (False, False))}
+        ),
         *joins,
         partial(_share_rounded, a),
     )
@@ -411,7 +417,7 @@ class ShortProduct(_Short):
 
 def _value_steps(a: Arithmetic) -> tuple[Step, ...]:
     if not a.is_float:
-        product = _PRODUCT.product(a)
+        product = _PRODUCT.product(a, a.element_width)
         *joins, last = _join_steps(product, signed=False)
         return (
             lambda w, v: {"product": _partial(product, w, "", v.p, v.v, (False, True))},

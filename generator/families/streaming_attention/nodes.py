@@ -16,6 +16,7 @@ from blueprint.arithmetic.softmax.arithmetic import (
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.families.streaming_attention.dataflow import MAXIMUM_STAGES
 from blueprint.families.streaming_attention.inventory import before_gain, halves
+from generator.arithmetic.integers import zero_extend
 from generator.arithmetic.softmax import (
     DeepScale,
     Exp2,
@@ -29,7 +30,6 @@ from generator.arithmetic.softmax import (
     SumWeights,
     skewed,
 )
-from generator.arithmetic.integers import zero_extend
 from generator.families.streaming_attention.node import FLAGS, ONE, LaneBlock, NodeBlock
 from generator.layout import elements
 
@@ -51,7 +51,8 @@ class Score(NodeBlock):
             "offset": In(a.reference_width if self.naive else 0),
             "result": Out(ArrayLayout(width, lanes)),
         }
-        cycles = spec.dot_stages + spec.scale_stages + spec.scale_cuts + self.naive * spec.exp_stages
+        self.dotted = int(spec.short) + spec.dot_stages
+        cycles = self.dotted + spec.scale_stages + spec.scale_cuts + self.naive * spec.exp_stages
         super().__init__(spec, ports, FLAGS, FLAGS, cycles)
 
     def elaborate(self, platform: Any) -> Module:
@@ -61,23 +62,24 @@ class Score(NodeBlock):
         scale = DeepScale(a, cuts) if cuts else ScaleScore(a)
         power = power_of(spec) if self.naive else None
         before, after = halves(spec.scale_stages)
-        multiplier = self.delayed(m, self.multiplier, spec.dot_stages + before, "multiplier")
-        shift = self.delayed(m, self.shift, spec.dot_stages + before, "shift")
+        multiplier = self.delayed(m, self.multiplier, self.dotted + before, "multiplier")
+        shift = self.delayed(m, self.shift, self.dotted + before, "shift")
         multiplier, shift = (
             skewed(m, a, "scale", operand, cuts, value)
             for operand, value in (("multiplier", multiplier), ("shift", shift))
         )
-        scaled = spec.dot_stages + spec.scale_stages + cuts
+        scaled = self.dotted + spec.scale_stages + cuts
         offset = self.delayed(m, self.offset, scaled, "offset")
         results: list[Value] = []
         huge: list[Value] = []
         above: list[Value] = []
-        valid, visible = self._seen(m, spec.dot_stages + before + cuts)
+        valid, visible = self._seen(m, self.dotted + before + cuts)
         later = self._seen(m, scaled) if self.naive else (valid, visible)
-        for lane, query in enumerate(elements(self.query)):
+        key = self.taken(m, self.key, "key")
+        for lane, query in enumerate(elements(self.taken(m, self.query, "query"))):
             score = Signal(a.score_word, name=f"score{lane}")
             found = Signal(a.t_word, name=f"exponent{lane}")
-            self.use(m, dot, f"dot{lane}", q=query, k=self.key, result=score, enable=ONE)
+            self.use(m, dot, f"dot{lane}", q=query, k=key, result=score, enable=ONE)
             held = self.delayed(m, score, before, f"score{lane}_")
             wide = Signal(name=f"huge{lane}")
             self.use(
@@ -256,7 +258,10 @@ class Sum(NodeBlock):
         fire = self.tapped(m, "fire", self.fire, short, resets=True)
         last, visible = self.taken(m, self.last, "last"), self.taken(m, self.visible, "visible")
         begin = self.begin(m, fire, last)
-        block, inverse = SumWeights(a, quick=bool(short)), (ShortReciprocal if short else Reciprocal)(a, stages)
+        block, inverse = (
+            SumWeights(a, quick=bool(short)),
+            (ShortReciprocal if short else Reciprocal)(a, stages),
+        )
         results: list[Value] = []
         corner = bool(self.spec.visible_bits)
         moves = self.taken(m, self.shift, "move")
@@ -266,7 +271,9 @@ class Sum(NodeBlock):
         wrong: list[Value] = []
         for lane, given in enumerate(elements(self.weight)):
             # A sum drops the flag of a weight.
-            weight = zero_extend(self.taken(m, given[: a.p_width], f"weight{lane}_"), a.p_word) if short else given
+            weight = (
+                zero_extend(self.taken(m, given[: a.p_width], f"weight{lane}_"), a.p_word) if short else given
+            )
             sees = self.sees(visible, lane)
             total = Signal(a.l_width, name=f"total{lane}")
             found = Signal(a.r_width, name=f"inverse{lane}")
