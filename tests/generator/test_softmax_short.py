@@ -110,7 +110,8 @@ def compare(names: list[str], depths: tuple[int, ...], folder: Path) -> None:
                 block = PAIRS[place][1](a, stages)
                 blocks[block.module_name] = block
                 wanted[block.module_name] = int(SHORT[place].held_bits(a, stages))
-    assert flip_flops(list(blocks.values()), folder) == wanted
+    found = flip_flops(list(blocks.values()), folder)
+    assert {name: found[name] for name in wanted} == wanted
 
 
 def test_predicted_flip_flops_are_those_of_yosys(tmp_path: Path) -> None:

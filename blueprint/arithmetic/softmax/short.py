@@ -234,7 +234,9 @@ class ShortExp2(Deep):
         floats = a.sums_are_floats
         kept = choose(floats, a.sum_exponent - 1, a.amount_width) + a.t_nan_bit
         mantissa = choose(floats, poly.mantissa, smaller(poly.mantissa, a.weight_fraction + 1))
-        delays, behind, parts = [_ADD], [poly.fraction + kept], [(one("adder", width=a.t_width),)]
+        delays: list[int] = [_ADD]
+        behind: list[Number] = [poly.fraction + kept]
+        parts: list[Step] = [(one("adder", width=a.t_width),)]
         for number, product in enumerate(products(poly)):
             inner = number < len(poly.coefficients) - 2
             table = one("logic", gates=blocks.TABLE_GATES * product.left).passing(0)
