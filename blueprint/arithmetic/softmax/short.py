@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def balanced(delays: tuple[int, ...], registers: int) -> list[int]:
     places = [0, len(delays)]
     while len(places) < registers + 2:
         slowest = max(
-            zip(places, places[1:], strict=False),
+            pairwise(places),
             key=lambda ends: (ends[1] - ends[0] > 1, sum(delays[ends[0] : ends[1]])),
         )
         low, high = slowest

@@ -73,7 +73,7 @@ class NodeBlock(Block):
 
     def taken(self, m: Module, value: Any, name: str) -> Any:
         """Data of a token, one cycle later where a node of short steps takes it into registers."""
-        return self.delayed(m, value, int(self.spec.short), name)
+        return self.delayed(m, value, self.spec.short, name)
 
     def follow(self, m: Module, cycles: int) -> tuple[Value, Flags]:
         """Valid bit and flags a number of cycles after firing."""
@@ -124,7 +124,7 @@ class LaneBlock(NodeBlock, ABC):
 
     def __init__(self, spec: StreamingAttentionSpec, ends: dict[str, Any], cycles: int) -> None:
         ports = {name: member.flow(ArrayLayout(member.shape, spec.lanes)) for name, member in ends.items()}
-        super().__init__(spec, ports, FLAGS, FLAGS, cycles + int(spec.short))
+        super().__init__(spec, ports, FLAGS, FLAGS, cycles + spec.short)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()

@@ -51,7 +51,7 @@ class Score(NodeBlock):
             "offset": In(a.reference_width if self.naive else 0),
             "result": Out(ArrayLayout(width, lanes)),
         }
-        self.dotted = int(spec.short) + spec.dot_stages
+        self.dotted = spec.short + spec.dot_stages
         cycles = self.dotted + spec.scale_stages + spec.scale_cuts + self.naive * spec.exp_stages
         super().__init__(spec, ports, FLAGS, FLAGS, cycles)
 
@@ -137,12 +137,12 @@ class Highest(NodeBlock):
         }
         flags, passed = (FLAGS, FLAGS) if self.running else (("last", "visible"), ())
         # Where steps are short a token is taken, rounded up, compared, and has its weight after that.
-        self.split = MAXIMUM_STAGES * int(spec.short)
+        self.split = MAXIMUM_STAGES * spec.short
         super().__init__(spec, ports, flags, passed, self.split + (spec.exp_stages if self.running else 0))
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        a, short = self.spec.softmax, int(self.spec.short)
+        a, short = self.spec.softmax, self.spec.short
         compared, behind = max(self.split - 1, 0), self.split
         fire, last = (self._flag(m, name, compared) for name in ("fire", "last"))
         begin = self.begin(m, fire, last)
@@ -250,11 +250,11 @@ class Sum(NodeBlock):
             "result": Out(ArrayLayout(a.r_width, lanes)),
             "down_out": Out(OUTPUT_SHIFT_BITS if self.gains else 0),
         }
-        super().__init__(spec, ports, ("last", "visible"), (), int(spec.short) + 1 + spec.reciprocal_stages)
+        super().__init__(spec, ports, ("last", "visible"), (), spec.short + 1 + spec.reciprocal_stages)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        a, stages, short = self.spec.softmax, self.spec.reciprocal_stages, int(self.spec.short)
+        a, stages, short = self.spec.softmax, self.spec.reciprocal_stages, self.spec.short
         fire = self.tapped(m, "fire", self.fire, short, resets=True)
         last, visible = self.taken(m, self.last, "last"), self.taken(m, self.visible, "visible")
         begin = self.begin(m, fire, last)

@@ -124,12 +124,12 @@ class Output(NodeBlock):
             "result": Out(ArrayLayout(spec.dim * width, lanes)),
         }
         self.cuts = self.finishes * spec.finish_cuts
-        cycles = 1 + int(spec.short) + spec.product_stages + self.cuts
+        cycles = 1 + spec.short + spec.product_stages + self.cuts
         super().__init__(spec, ports, ("last", "final", "visible"), ("final",), cycles)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        spec, a, short = self.spec, self.spec.softmax, int(self.spec.short)
+        spec, a, short = self.spec, self.spec.softmax, self.spec.short
         stages, before = spec.product_stages + short, short or halves(spec.product_stages)[1]
         value = self.delayed(m, self.value, before, "value")
         weights = elements(self.delayed(m, self.weight, before, "weight"))
