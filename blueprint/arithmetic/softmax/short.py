@@ -358,8 +358,11 @@ class ShortProduct(Deep):
             frame + 2,
             a.term_word,
         )
+        hidden = one("logic", gates=a.p_width).passing(0)
+        first, *joins = product.parts
         parts = (
-            *product.parts,
+            (*first, hidden),
+            *joins,
             (shifter(frame, frame),),
             (one("half_adder", width=frame),),
         )

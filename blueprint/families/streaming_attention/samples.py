@@ -26,9 +26,12 @@ Integers = npt.NDArray[np.int64]
 #: Values that random parameters and calibration keep to: short steps are drawn apart, and none is calibrated.
 _CHOICES = {"short_steps": (False,)}
 
+#: Most registers in the designs of calibration.
+_MOST = {f"{step}_stages": 8 for step in ("dot", "scale", "exp", "reciprocal", "product", "divide")}
+
 # Few designs have fewer gates, and a repeated block is synthesized only once.
 calibration = Calibration(
-    arithmetics=("integer", "exact", "float"), gates=75_000.0, designs=36, choices=_CHOICES
+    arithmetics=("integer", "exact", "float"), gates=75_000.0, designs=36, choices=_CHOICES, most=_MOST
 )
 
 #: The arithmetics of random designs, repeated by weight.

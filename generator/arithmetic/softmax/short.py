@@ -438,7 +438,10 @@ def _value_steps(a: Arithmetic) -> tuple[Step, ...]:
 def _value_parts(a: Arithmetic, c: Parts, w: Wires, v: Values) -> Results:
     factor = unpacked(a.input_format, v.v)
     words = _partial(c, w, "", v.p[: a.p_width], factor.significand, (False, False))
-    found = {"product": words, "exponent": factor.exponent, "sign": factor.sign}
+    # A weight of 0 hides the rest of the value: without that, lanes would hold the same bits of it.
+    there = w("there", v.p[: a.p_width].any())
+    exponent = factor.exponent & there.replicate(len(factor.exponent))
+    found = {"product": words, "exponent": exponent, "sign": factor.sign & there}
     return found | {"flag": factor.special | v.p[-1]}
 
 
