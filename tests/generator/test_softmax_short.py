@@ -158,6 +158,6 @@ def test_a_part_at_a_wrong_place_is_found() -> None:
     block = ShortProduct(a, 0)
     wanted = drive(Product(a), given)["result"]
     body = emit(block).modules[block.module_name]
-    cut = re.search(r"v\[7:4\]", body)
+    cut = re.search(r"v\[7:6\]", body)
     assert cut is not None
-    assert not np.array_equal(drive(block, given, edit=("v[7:4]", "v[6:3]"))["result"], wanted)
+    assert not np.array_equal(drive(block, given, edit=("v[7:6]", "v[6:5]"))["result"], wanted)
