@@ -43,8 +43,11 @@ DESIGNS, POOL, SEED = 12, 400, 77
 #: Of families whose smallest design has more gates than this the first half is measured.
 LARGE = 15_000
 #: Parameters that all golden designs of a family have: the fit is older than registers inside adders and products of
-#: `vector` and than rows that are drawn.
-ALIKE: dict[str, dict[str, Any]] = {"vector": {"adder_stages": 0, "product_stages": 0, "samples": False}}
+#: `vector`, than rows that are drawn, and than short steps of attention.
+ALIKE: dict[str, dict[str, Any]] = {
+    "vector": {"adder_stages": 0, "product_stages": 0, "samples": False},
+    "streaming_attention": {"short_steps": False},
+}
 #: Random designs of a family whose hashes are kept.
 SAMPLES = 60
 #: Designs exported besides those with golden numbers: what stands in modules that none of them has.

@@ -157,7 +157,7 @@ class Calibration:
     ``pool`` random designs, fewer where counting the gates of one takes long; each has at most ``gates`` two-input
     gate equivalents, for a minute of synthesis. ``designs`` are synthesized unless told how many, fewer where each
     takes long and all are alike. ``choices`` narrows the choices of a parameter: the sample stays what it was when a
-    new choice adds no place that has to be fitted.
+    new choice adds no place that has to be fitted. ``most`` lowers the maximum of a parameter in the same way.
     """
 
     arithmetics: tuple[str, ...] = ("integer",)
@@ -165,6 +165,7 @@ class Calibration:
     gates: float = 28_000.0
     designs: int = 60
     choices: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+    most: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -232,6 +232,7 @@ UNEVEN = {
     "zip(edges, edges[1:], strict=False)",
     "zip(found[::2], found[1::2], strict=False)",
     "zip(gated[::2], gated[1::2], strict=False)",
+    "zip(grown[::2], grown[1::2], strict=False)",
     "zip(high, low, strict=False)",
     "zip(line, widths, numeric, strict=False)",
     "zip(scenario.steps, mine, strict=False)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def designs(
     list starts with a shorter one. Raises `ParamError` if the pool has too few designs.
     """
     random = np.random.default_rng([seed, 0x7E57])
-    limits = kind.limits()
+    limits = _limits(kind)
     policy = kind.facets.samples.calibration
     largest = policy.gates if largest is None else largest
     drawn = {
@@ -56,9 +57,17 @@ def designs(
     return tuple(kind(**{name: column[row].item() for name, column in table.items()}) for row in rows)
 
 
+def _limits(kind: type[Spec]) -> dict[str, Parameter]:
+    """The limits of the parameters of a family, as far as calibration goes."""
+    most = kind.facets.samples.calibration.most
+    return {
+        name: replace(limit, maximum=most.get(name, limit.maximum)) for name, limit in kind.limits().items()
+    }
+
+
 def spread(specs: Sequence[Spec], count: int) -> tuple[Spec, ...]:
     """Select ``count`` designs of one family: every arithmetic in turn, rarest choices first."""
-    limits = specs[0].limits()
+    limits = _limits(type(specs[0]))
     few = [name for name, limit in limits.items() if _is_few(limit)]
     arithmetic = np.array([str(spec.arithmetic) for spec in specs])
     columns = [np.array([getattr(spec, name) for spec in specs]) for name in few]

@@ -88,6 +88,12 @@ def close(problem: Problem, period_ps: float) -> Netlists:
     return best[1]
 
 
+def once(problem: Problem, styles: Mapping[str, str], period_ps: float) -> Netlists:
+    """The netlists in these styles, sized for a period, or the fastest found where it is not met."""
+    netlists = problem.buffered(styles)
+    return _resized(netlists, sizing.size(problem.graph(netlists), period_ps).changes)
+
+
 def _ladder(problem: Problem) -> Iterator[Netlists]:
     """Netlists from the smallest to the fastest."""
     styles: dict[str, str] = {}

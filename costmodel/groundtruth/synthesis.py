@@ -276,6 +276,23 @@ def mapped(
     return Mapped(top, modules, done, technology, chosen, period_ps, load, text, macros)
 
 
+def sized(design: str | Path, technology: Technology, *, style: str, period_ps: float) -> Mapped:
+    """The netlist of a design whose modules all have one style, with buffers and wires, sized once for a period.
+
+    Where the period is not met it is the fastest found. Cheaper than `mapped`, which tries several netlists.
+    """
+    files, top, boxes = _sources(design, None, ())
+    modules = _front(files, top, boxes, False)
+    least = _netlists(modules, technology)
+    macros = _macros(modules, least, technology)
+    remap = partial(_restyled, modules, least, technology)
+    problem = closure.Problem(top, technology, None, macros, remap)
+    cells = sum(len(least[name]["cells"]) * n for name, n in closure.instances(top, least).items())
+    load, text = wire_models.choose(None, technology, problem.area(least), cells)
+    done = closure.once(replace(problem, wires=load), dict.fromkeys(least, style), period_ps)
+    return Mapped(top, modules, done, technology, recipes.BUFFERED, period_ps, load, text, macros)
+
+
 def netlists(
     design: str | Path,
     technology: Technology,

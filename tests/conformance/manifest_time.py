@@ -140,15 +140,16 @@ def _attention(p: Mapping[str, Any], operands: Mapping[str, Array], names: Names
     first = p["graph"] in ("naive", "scaled")  # a weight is divided, not a sum of values
     late = {
         "score": 1
+        + p["short_steps"]
         + p["dot_stages"]
         + p["scale_stages"]
         + p["scale_cuts"]
         + (p["exp_stages"] if p["graph"] == "naive" else 0),
-        "maximum": 1 + (p["exp_stages"] if p["graph"] == "memory_free" else 0),
-        "exponential": 1 + p["exp_stages"],
-        "sum": 2 + p["reciprocal_stages"],
-        "output": 2 + p["product_stages"] + first * p["finish_cuts"],
-        "divide": 1 + p["divide_stages"] + (1 - first) * p["finish_cuts"],
+        "maximum": 1 + 3 * p["short_steps"] + (p["exp_stages"] if p["graph"] == "memory_free" else 0),
+        "exponential": 1 + p["short_steps"] + p["exp_stages"],
+        "sum": 2 + p["short_steps"] + p["reciprocal_stages"],
+        "output": 2 + p["short_steps"] + p["product_stages"] + first * p["finish_cuts"],
+        "divide": 1 + p["divide_stages"] + (p["short_steps"] if first else p["finish_cuts"]),
     }
     both, divided = max(late["sum"], late["output"]), late["sum"] + late["divide"] + late["output"]
     after = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,16 +37,17 @@ from blueprint.arithmetic.softmax.parts import (
     tree,
     widened,
 )
-from blueprint.numbers import Number, bit_length, choose, flag, larger, smaller
+from blueprint.numbers import Number, bit_length, choose, flag, larger, possible, smaller
 
 #: Most registers in a block that the formulas cover.
-STAGES_LIMIT = 8
+STAGES_LIMIT = 24
 #: An estimate: bits of an exponent's fraction that choose a segment of the polynomial of a power of two.
 _SEGMENT_BITS = 4
 #: An estimate: two-input gates of the table of coefficients, per bit of a mantissa.
-_TABLE_GATES = 12
+TABLE_GATES = 12
 
 
+@cache
 def cuts(delays: tuple[int, ...], stages: int) -> list[int]:
     """Number of steps in front of each register, balanced by delay.
 
@@ -126,7 +128,7 @@ class ScoreBeat(Pipeline):
             *times(float_product(query, query, float_dims(a)["exponent"]), a.lanes * floats),
             widened(a).times(2 * a.lanes),
             # In parallel with the product, which takes longer.
-            one("adder", width=_sum_of_exponents(a)).times(a.lanes * exact).passing(0),
+            one("adder", width=sum_of_exponents(a)).times(a.lanes * exact).passing(0),
             shifter(a.beat_width, a.beat_width).times(a.lanes * exact),
             one("half_adder", width=a.beat_width).times(a.lanes * exact),
         )
@@ -182,7 +184,7 @@ class Exp2(Pipeline):
         return (
             (one("adder", width=a.t_width),),
             times(product, flag(a.mantissa > LINE_LIMIT)),
-            (*product, one("logic", gates=_TABLE_GATES * a.mantissa)),
+            (*product, one("logic", gates=TABLE_GATES * a.mantissa)),
             (placed,),
         )
 
@@ -205,7 +207,7 @@ class Product(Pipeline):
     delays = (3, 2)
 
     def behind(self, a: Arithmetic) -> tuple[Number, ...]:
-        fixed = a.p_width + a.in_fraction + 1 + _sum_of_exponents(a)
+        fixed = a.p_width + a.in_fraction + 1 + sum_of_exponents(a)
         return choose(a.exact, fixed, a.term_width), a.term_word
 
     def steps(self, a: Arithmetic) -> tuple[Step, ...]:
@@ -217,13 +219,13 @@ class Product(Pipeline):
             *times(float_product(weight, value, float_dims(a)["exponent"]), floats),
             widened(a),
             # In parallel with the product, which takes longer.
-            one("adder", width=_sum_of_exponents(a)).times(exact).passing(0),
+            one("adder", width=sum_of_exponents(a)).times(exact).passing(0),
         )
         placed = (shifter(a.term_width, a.term_width), one("half_adder", width=a.term_width))
         return multiply, times(placed, exact)
 
 
-def _sum_of_exponents(a: Arithmetic) -> Number:
+def sum_of_exponents(a: Arithmetic) -> Number:
     """Bits of the sum of two exponents of float inputs, signed."""
     return choose(a.is_fp16, FP16.exponent_bits, BF16.exponent_bits) + 2
 
@@ -280,16 +282,27 @@ class Reciprocal(Block):
         for rows in DIVISOR_FRACTIONS:
             for count in range(STAGES_LIMIT + 1):
                 found = flag((a.divisor_fraction == rows) & (stages == count))
-                yield found, rows, cuts(self.chain(rows), count)
+                if possible(found):
+                    yield found, rows, cuts(self.chain(rows), count)
 
     def held_bits(self, a: Arithmetic, stages: Number) -> Number:
-        divided, beside = 2 * a.divisor_bits, _beside_division(a)
+        divided, beside = 2 * a.divisor_bits, beside_division(a)
         total: Number = 0
         for there, rows, places in self._chains(a, stages):
             in_rows = (beside + divided + 1 + row for row in range(1, rows))
             behind = (beside + divided, *in_rows, beside + rows, a.r_width)
             total = total + there * sum(behind[place - 1] for place in places)
         return total
+
+    def before_gain(self, a: Arithmetic, stages: Number) -> Number:
+        """Registers in front of the last step, which multiplies by the gain."""
+        return sum(
+            (
+                there * sum(place <= rows + 1 for place in places)
+                for there, rows, places in self._chains(a, stages)
+            ),
+            0,
+        )
 
     def rows(self, a: Arithmetic, stages: Number) -> tuple[Number, Number, Number]:
         """Number of rows in the first segment between registers, in the longest middle one, and in the last.
@@ -316,7 +329,7 @@ class Reciprocal(Block):
         return (moved,), (row,), times(gain, a.has_gain)
 
 
-def _beside_division(a: Arithmetic) -> Number:
+def beside_division(a: Arithmetic) -> Number:
     """Bits that travel with quotient and remainder: "sum is zero", "divisor is one", NaN, and an exponent."""
     exponent = choose(a.sums_are_floats, a.sum_exponent, a.zeros_width)
     return 2 + a.sums_are_floats + exponent
@@ -325,7 +338,7 @@ def _beside_division(a: Arithmetic) -> Number:
 def serial_bits(a: Arithmetic) -> Number:
     """Flip-flops of a reciprocal with one bit per cycle: busy, counter, quotient, remainder, divisor, sideband."""
     counter = bit_length(a.divisor_fraction)
-    return _beside_division(a) + a.divisor_fraction + 2 * a.divisor_bits + 1 + counter
+    return beside_division(a) + a.divisor_fraction + 2 * a.divisor_bits + 1 + counter
 
 
 class Normalize(Pipeline):

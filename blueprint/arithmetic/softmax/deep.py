@@ -28,6 +28,8 @@ from blueprint.numbers import Number, choose, flag, larger, possible, smaller
 CHUNKS, SEGMENTS = 8, 4
 #: Most registers in a block.
 CUTS_LIMIT = 16
+#: Most registers that the formulas cover.
+MOST_REGISTERS = max(CUTS_LIMIT, blocks.STAGES_LIMIT)
 #: Low bits of a shift distance that have their own step: for aligning a sum, the shift of an output, that of a score.
 ALIGN_LOW, DOWN_LOW, SCALE_LOW = 2, 2, 3
 #: Bits of an INT8 output and one more: a number that needs more bits saturates and is not rounded.
@@ -72,7 +74,7 @@ class Steps:
 
     def ends(self, first: int, cuts: Number) -> Number:
         """1 where the steps after the last of ``cuts`` registers begin with step ``first``, else 0."""
-        counts = (count for count in range(1, CUTS_LIMIT + 1) if self.cuts(count)[-1] == first)
+        counts = (count for count in range(1, MOST_REGISTERS + 1) if self.cuts(count)[-1] == first)
         return sum((flag(cuts == count) for count in counts), 0)
 
     def late(self, piece: Piece, count: int) -> int:
@@ -107,19 +109,24 @@ class Deep(ABC):
         """Flip-flops that delay an operand that the blocks of a row share."""
         return sum((here * kind.shared_bits(count, operand) for kind, count, here in self._cut(a, cuts)), 0)
 
-    def _cut(self, a: Arithmetic, cuts: Number) -> Iterator[tuple[Steps, int, Number]]:
+    def _cut(self, a: Arithmetic, cuts: Number, fewest: int = 1) -> Iterator[tuple[Steps, int, Number]]:
         """(kind, number of registers, 1 where a design has both) for every combination that occurs."""
-        if possible(cuts > 0):
+        if possible(cuts >= fewest):
             for kind in self.kinds(a):
-                for count in range(1, CUTS_LIMIT + 1):
+                for count in range(fewest, MOST_REGISTERS + 1):
                     here = kind.there * flag(cuts == count)
                     if possible(here):
                         yield kind, count, here
 
-    def segments(self, a: Arithmetic, cuts: Number) -> Iterator[tuple[Steps, int, int, Number]]:
-        """(kind, first step, step after the last, 1 where a design has it) of all segments between two registers."""
+    def segments(
+        self, a: Arithmetic, cuts: Number, whole: bool = False
+    ) -> Iterator[tuple[Steps, int, int, Number]]:
+        """(kind, first step, step after the last, 1 where a design has it) of all segments between two registers.
+
+        A block without registers is one segment where ``whole`` is true, else it has none.
+        """
         found: dict[tuple[str, int, int], tuple[Steps, Number]] = {}
-        for kind, count, here in self._cut(a, cuts):
+        for kind, count, here in self._cut(a, cuts, 0 if whole else 1):
             edges = sorted({0, len(kind.delays), *kind.cuts(count)})
             for first, last in zip(edges, edges[1:], strict=False):
                 before = found.get((kind.kind, first, last), (kind, 0))[1]

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic
 from blueprint.arithmetic.softmax.blocks import BLOCKS, STAGES_LIMIT, Reciprocal, cuts, sum_adder
-from blueprint.arithmetic.softmax.deep import DEEP
-from blueprint.arithmetic.softmax.parts import Step
-from blueprint.numbers import Number, Real, flag, possible
+from blueprint.arithmetic.softmax.deep import DEEP, Deep
+from blueprint.arithmetic.softmax.parts import Step, one, prefixes, shifter
+from blueprint.arithmetic.softmax.short import SHORT, ShortReciprocal
+from blueprint.numbers import Number, Real, choose, flag, possible
 from blueprint.unit import ADDER, REGISTER, Path, Unit
 
 
@@ -31,14 +32,75 @@ def deep(a: Arithmetic, place: str, count: Number, cuts: Number, activity: Real 
     found = blocks(a, place, count * flat, 0, activity)
     if not possible(cuts > 0):
         return found
-    held = REGISTER(place, count, width=block.held_bits(a, cuts), activity=activity)
-    kinds = ((kind, count * kind.there * (1 - flat)) for kind in block.kinds(a))
-    parts = ((part, there) for kind, there in kinds for step in kind.parts for part in step)
-    return (
-        *found,
-        held,
-        *(Unit(part.kind, place, there * part.total, part.dims, activity) for part, there in parts),
-    )
+    return *found, *_of_steps(a, place, block, count, cuts, count * (1 - flat), activity)
+
+
+def _of_steps(
+    a: Arithmetic, place: str, block: Deep, count: Number, registers: Number, copies: Number, activity: Real
+) -> Iterator[Unit]:
+    """Registers of ``count`` blocks and parts of ``copies``."""
+    yield REGISTER(place, count, width=block.held_bits(a, registers), activity=activity)
+    kinds = ((kind, copies * kind.there) for kind in block.kinds(a))
+    for part, there in ((part, there) for kind, there in kinds for step in kind.parts for part in step):
+        yield Unit(part.kind, place, there * part.total, part.dims, activity)
+
+
+def either(
+    a: Arithmetic, place: str, count: Number, stages: Number, short: Number, activity: Real = 1.0
+) -> tuple[Unit, ...]:
+    """Units of ``count`` blocks with ``stages`` registers, which have short steps where ``short`` is 1."""
+    found = blocks(a, place, count * (1 - short), stages, activity)
+    if not possible(short):
+        return found
+    return *found, *_of_steps(a, place, SHORT[place], count * short, stages, count * short, activity)
+
+
+def summed(a: Arithmetic, place: str, count: Number, short: Number, activity: Real = 1.0) -> tuple[Unit, ...]:
+    """Units of ``count`` running sums, whose carries pass a network of prefixes where ``short`` is 1."""
+    found = blocks(a, place, count, 0, activity)
+    if not possible(short):
+        return found
+    network = prefixes(_sum_width(a, place))
+    there = count * short * (1 - a.sums_are_floats)
+    return *found, Unit(network.kind, place, there * network.total, network.dims, activity)
+
+
+def _sum_width(a: Arithmetic, place: str) -> Number:
+    return a.l_width if place == "sum_weights" else a.o_width
+
+
+def summed_path(a: Arithmetic, place: str, share: Number) -> tuple[Unit, ...]:
+    """Path around the register of a running sum with a network of prefixes, or of floats."""
+    width, exact = _sum_width(a, place), 1 - a.sums_are_floats
+    moved = shifter(width, width).times(a.rescales * exact)
+    added = prefixes(width).times(exact)
+    steps = (one("and_row", width=width), moved, added, *sum_adder(a, width)[1:])
+    return _passed(place, (steps,), share)
+
+
+def short_paths(
+    a: Arithmetic,
+    place: str,
+    share: Number,
+    stages: Number,
+    before: tuple[Unit, ...] = (),
+    behind: tuple[Unit, ...] = (),
+) -> Iterator[Path]:
+    """Paths between the registers of a block of short steps; ``before`` and ``behind`` are the logic around it.
+
+    ``behind`` counts where no register stands at the end.
+    """
+    for kind, first, last, here in SHORT[place].segments(a, stages, whole=True):
+        ahead = tuple(unit.times(here) for unit in before) if first == 0 else ()
+        open_end = flag(stages < len(kind.delays)) if last == len(kind.delays) else 0
+        after = tuple(unit.times(here * open_end) for unit in behind)
+        passed = _passed(place, kind.parts[first:last], share * here)
+        yield Path(f"{place}-{kind.kind}-{first}-{last}", (*ahead, *passed, *after))
+
+
+def gain_registers(a: Arithmetic, stages: Number, short: Number) -> Number:
+    """Registers of a reciprocal in front of the step that multiplies by the gain."""
+    return choose(short, ShortReciprocal().before_gain(a, stages), Reciprocal().before_gain(a, stages))
 
 
 def deep_paths(
@@ -117,18 +179,20 @@ def powers(a: Arithmetic, share: Number, stages: Number, before: tuple[Unit, ...
             yield Path(f"reference-{first}-{last}", (*(unit.times(here) for unit in before), *passed))
 
 
-def division(a: Arithmetic, stages: Number) -> Iterator[Path]:
-    """Paths of a reciprocal: its first segment (all of it without registers), the longest middle one, and its last."""
+def division(a: Arithmetic, stages: Number, share: Number) -> Iterator[Path]:
+    """Paths of a reciprocal, scaled by ``share``: its first segment (all of it without registers), the longest middle
+    one, and its last.
+    """
     block = Reciprocal()
     begin, row, pack = block.steps(a)
-    first, middle, last = (_passed("reciprocal", (row,), rows) for rows in block.rows(a, stages))
+    first, middle, last = (_passed("reciprocal", (row,), rows * share) for rows in block.rows(a, stages))
     # The remainder after two quotient bits is two less the divisor. The area of this subtraction is counted with the
     # rows. Its delay is that of an ordinary adder, not of one in a row, which follows the selection of the row before.
-    left = ADDER("left", 1, width=a.divisor_bits)
-    ends = _passed("reciprocal", (pack,), flag(stages == 0))
-    yield Path("reciprocal-first", (*_passed("reciprocal", (begin,), 1), left, *first, *ends))
+    left = ADDER("left", share, width=a.divisor_bits)
+    ends = _passed("reciprocal", (pack,), flag(stages == 0) * share)
+    yield Path("reciprocal-first", (*_passed("reciprocal", (begin,), share), left, *first, *ends))
     yield Path("reciprocal-middle", middle)
-    yield Path("reciprocal-last", (*_passed("reciprocal", (pack,), 1), *last))
+    yield Path("reciprocal-last", (*_passed("reciprocal", (pack,), share), *last))
 
 
 def _passed(place: str, steps: Iterable[Step], share: Number) -> tuple[Unit, ...]:

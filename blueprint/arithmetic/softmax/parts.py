@@ -62,6 +62,11 @@ def shifter(width: Number, distances: Number) -> Part:
     return Part("mux", {"entries": 2, "width": width}, levels, levels)
 
 
+def prefixes(width: Number) -> Part:
+    """A network of prefixes that carries pass: a gate in front, one behind, and one for each level, like a mux."""
+    return Part("mux", {"entries": 2, "width": width}, 2 + clog2(width), clog2(width))
+
+
 def tree(kind: str, dims: Mapping[str, Number], words: Number, there: Number) -> Part:
     """Adders that add words pairwise, where ``there`` is 1."""
     return Part(kind, dims, clog2(words) * there, (words - 1) * there)

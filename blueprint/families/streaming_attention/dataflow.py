@@ -113,6 +113,8 @@ NODES: dict[str, tuple[str, ...]] = {
 
 #: Cycles that a node adds to the registers of its blocks: that of a running sum, and the word of the FIFO behind it.
 _SUM, _WORD = 1, 1
+#: Registers around a running maximum of short steps: of the token, before the comparison, and behind it.
+MAXIMUM_STAGES = 3
 
 
 def every(graph: str) -> tuple[Edge, ...]:
@@ -139,12 +141,12 @@ def latencies(p: StreamingAttentionParameters) -> dict[str, Number]:
         "screen": p.dot_stages + _WORD,
         "search": _WORD,
         "pick": _WORD,
-        "score": p.dot_stages + p.scale_stages + p.scale_cuts + a.has_offset * p.exp_stages + _WORD,
-        "maximum": a.rescales * p.exp_stages + _WORD,
-        "exponential": p.exp_stages + _WORD,
-        "sum": _SUM + p.reciprocal_stages + _WORD,
-        "output": _SUM + p.product_stages + a.divides_first * p.finish_cuts + _WORD,
-        "divide": p.divide_stages + a.divides_last * p.finish_cuts + _WORD,
+        "score": p.short + p.dot_stages + p.scale_stages + p.scale_cuts + a.has_offset * p.exp_stages + _WORD,
+        "maximum": MAXIMUM_STAGES * p.short + a.rescales * p.exp_stages + _WORD,
+        "exponential": p.short + p.exp_stages + _WORD,
+        "sum": p.short + _SUM + p.reciprocal_stages + _WORD,
+        "output": p.short + _SUM + p.product_stages + a.divides_first * p.finish_cuts + _WORD,
+        "divide": p.divide_stages + choose(a.divides_first, p.short, p.finish_cuts) + _WORD,
     }
 
 

@@ -18,8 +18,13 @@ from blueprint.arithmetic.softmax.inventory import (
     deep_paths,
     deep_tail,
     division,
+    either,
+    gain_registers,
     powers,
     segments,
+    short_paths,
+    summed,
+    summed_path,
     tail,
     weighted,
     whole,
@@ -155,11 +160,13 @@ def _saturation(p: StreamingAttentionParameters, node: str, gates: Number) -> tu
 def _score(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     before, after = halves(p.scale_stages)
-    scaled = p.dot_stages + p.scale_stages + p.scale_cuts
+    dotted = p.short + p.dot_stages
+    scaled = dotted + p.scale_stages + p.scale_cuts
     inside = scaled + a.has_offset * p.exp_stages
     scales = dataflow.words(p)["scales"]
     return (
-        REGISTER("score", p.dot_stages + before, width=scales["multiplier"].bits + scales["shift"].bits),
+        REGISTER("score", p.short, width=lanes * p.dim * a.in_width + p.dim * p.element_width),
+        REGISTER("score", dotted + before, width=scales["multiplier"].bits + scales["shift"].bits),
         _shared("score", 1, a, "scale", p.scale_cuts, "multiplier", "shift"),
         REGISTER("score", scaled, width=scales["offset"].bits),
         REGISTER("score", lanes * before, width=a.score_word),
@@ -169,55 +176,79 @@ def _score(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
         LOGIC("score", 1, gates=NODE_GATES),
         *_saturation(p, "score", lanes),
         COMPARATOR("score", lanes * a.has_offset, width=a.t_width),
-        *blocks(a, "score_beat", lanes, p.dot_stages, scored(p)),
+        *either(a, "score_beat", lanes, p.dot_stages, p.short, scored(p)),
         *deep(a, "scale", lanes, p.scale_cuts, scored(p)),
-        *blocks(a, "exp2", lanes * a.has_offset, p.exp_stages, scored(p)),
+        *either(a, "exp2", lanes * a.has_offset, p.exp_stages, p.short, scored(p)),
     )
 
 
 def _maximum(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     there, stages = 1 - a.has_offset, a.rescales * p.exp_stages
+    split, follows = there * p.short, a.rescales * p.short
+    around = dataflow.MAXIMUM_STAGES
+    taken = choose(a.rescales, a.t_word, a.t_width)
     return (
         REGISTER("maximum", there, width=1, enable=1, reset=1),
+        # The token, its flags, and what waits for the comparison and is read behind it.
+        REGISTER("maximum", split * around, width=1, reset=1),
+        REGISTER("maximum", split, width=lanes * (taken + a.reference_width) + around),
+        REGISTER("maximum", follows * 2, width=lanes * a.t_word),
+        REGISTER("maximum", follows, width=lanes * a.shift_width),
+        REGISTER("maximum", split * choose(a.rescales, around, around - 1), width=p.visible_bits),
+        REGISTER("maximum", follows * around, width=p.turn_bits + p.final_bits),
+        REGISTER("running_max", split * lanes, width=a.reference_width),
         REGISTER("maximum", stages, width=1, reset=1),
         REGISTER("maximum", stages, width=token_flags(p)),
         REGISTER("maximum", stages * lanes, width=a.shift_width),
         MUX("maximum", there * lanes * p.corners, entries=2, width=a.t_word),
         *_saturation(p, "maximum", COMPARED_GATES * lanes),
         *blocks(a, "running_max", lanes * there, 0, scored(p)),
-        *blocks(a, "exp2", lanes * a.rescales, p.exp_stages, scored(p)),
+        *either(a, "exp2", lanes * a.rescales, p.exp_stages, p.short, scored(p)),
     )
 
 
 def _exponential(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, there = p.softmax, p.softmax.waits_for_maximum
     return (
-        REGISTER("exponential", there * p.exp_stages, width=1, reset=1),
-        REGISTER("exponential", there * p.exp_stages, width=token_flags(p)),
+        REGISTER("exponential", there * (p.short + p.exp_stages), width=1, reset=1),
+        REGISTER("exponential", there * (p.short + p.exp_stages), width=token_flags(p)),
+        REGISTER("exponential", there * p.short * p.lanes, width=a.t_word + a.reference_width),
         LOGIC("exponential", there, gates=NODE_GATES),
-        *blocks(a, "exp2", p.lanes * there, p.exp_stages, scored(p)),
+        *either(a, "exp2", p.lanes * there, p.exp_stages, p.short, scored(p)),
     )
 
 
 def _sum(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
-    cycles = 1 + p.reciprocal_stages  # the register of the sum, then those of its reciprocal
+    cycles = p.short + 1 + p.reciprocal_stages  # of the token, of the sum, then those of its reciprocal
+    early, scaled = before_gain(p), p.has_gains * a.divides_last
     return (
         REGISTER("sum", 1, width=1, enable=1, reset=1),
         REGISTER("sum", cycles, width=1, reset=1),
-        REGISTER("sum", cycles * p.has_gains * a.divides_last, width=GAIN_BITS),
+        REGISTER("sum", early * scaled, width=GAIN_BITS),
+        REGISTER("sum", (cycles - early) * scaled, width=OUTPUT_SHIFT_BITS),
+        REGISTER("sum", p.short, width=1 + p.visible_bits),
+        REGISTER("sum", p.short * lanes, width=a.p_width + a.rescales * a.shift_width),
         AND_ROW("sum", lanes * p.corners, width=a.p_word),
         *_saturation(p, "sum", COMPARED_GATES * lanes),
         REGISTER("sum", a.has_offset * p.visible_bits, width=1, enable=1),
-        *blocks(a, "sum_weights", lanes, 0, scored(p)),
-        *blocks(a, "reciprocal", lanes, p.reciprocal_stages, scored(p)),
+        *summed(a, "sum_weights", lanes, p.short, scored(p)),
+        *either(a, "reciprocal", lanes, p.reciprocal_stages, p.short, scored(p)),
     )
+
+
+def before_gain(p: StreamingAttentionParameters) -> Number:
+    """Registers that delay the multiplier of the output until the reciprocal reads it."""
+    return p.short + 1 + gain_registers(p.softmax, p.reciprocal_stages, p.short)
 
 
 def _output(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes, elements = p.softmax, p.lanes, p.lanes * p.dim
-    stages, (after, before) = p.product_stages, halves(p.product_stages)
+    after, before = halves(p.product_stages)
+    # A product of short steps has its registers inside, and the token has one in front.
+    before, after = choose(p.short, 1, before), choose(p.short, 0, after)
+    stages = p.product_stages + p.short
     cycles = stages + 1  # the registers of the products, then that of the sum
     finished = a.divides_first * p.finish_cuts
     return (
@@ -232,8 +263,8 @@ def _output(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
         _shared("output", a.divides_first, a, "finish", p.finish_cuts, "output_multiplier", "output_shift"),
         AND_ROW("output", elements * p.corners, width=a.term_word),
         *_saturation(p, "output", choose(a.values_saturate, COMPARED_GATES * p.dim, elements)),
-        *blocks(a, "product", elements, 0, scored(p)),
-        *blocks(a, "sum_values", elements, 0, scored(p)),
+        *either(a, "product", elements, p.product_stages * p.short, p.short, scored(p)),
+        *summed(a, "sum_values", elements, p.short, scored(p)),
         *deep(a, "finish", elements * a.divides_first, p.finish_cuts, scored(p)),
     )
 
@@ -241,7 +272,7 @@ def _output(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
 def _divide(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes, elements = p.softmax, p.lanes, p.lanes * p.dim
     stages, (after, before) = p.divide_stages, halves(p.divide_stages)
-    inside = stages + a.divides_last * p.finish_cuts
+    inside = stages + choose(a.divides_first, p.short, p.finish_cuts)
     inputs = elements * a.o_word + lanes * a.r_width + p.has_gains * OUTPUT_SHIFT_BITS
     return (
         REGISTER("divide", inside, width=1, reset=1),
@@ -250,9 +281,10 @@ def _divide(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
         REGISTER("divide", a.divides_last * after * elements, width=a.out_width),
         _shared("divide", a.divides_last * lanes, a, "finish", p.finish_cuts, "r"),
         _shared("divide", a.divides_last, a, "finish", p.finish_cuts, "output_shift"),
+        REGISTER("divide", a.divides_first * p.short * lanes, width=a.p_word + a.r_width),
         LOGIC("divide", 1, gates=NODE_GATES),
         *_saturation(p, "divide", elements),
-        *blocks(a, "normalize", lanes * a.divides_first, stages, scored(p)),
+        *either(a, "normalize", lanes * a.divides_first, stages, p.short, scored(p)),
         *deep(a, "finish", elements * a.divides_last, p.finish_cuts, scored(p) / p.row_max),
     )
 
@@ -372,22 +404,46 @@ def paths(p: StreamingAttentionParameters) -> tuple[Path, ...]:
     bare = flag(p.scale_stages == 0) * flag(p.dot_stages < 2)
     _, after = halves(p.scale_stages)
     flat = flag(p.scale_cuts == 0)
+    long, short = 1 - p.short, p.short
     scaled = deep_tail(a, "scale", a.has_offset * flag(after == 0), p.scale_cuts)
-    summed = tail(a, "score_beat", p.dot_stages, bare)
+    added = tail(a, "score_beat", p.dot_stages, bare * long)
     return (
-        *segments(a, "score_beat", 1, p.dot_stages),
-        Path("score-scale", (*(u.times(flat) for u in summed), *whole(a, "scale", flat))),
-        *deep_paths(a, "score-scale", "scale", 1, p.scale_cuts, summed),
-        *segments(a, "exp2", a.has_offset, p.exp_stages, scaled),
-        *powers(a, a.rescales, p.exp_stages, whole(a, "running_max", a.rescales)),
-        *powers(a, a.waits_for_maximum, p.exp_stages),
-        Path("sum", whole(a, "sum_weights", 1)),
-        *division(a, p.reciprocal_stages),
-        Path("product", whole(a, "product", 1)),
-        Path("output", weighted(a, flag(p.product_stages == 0))),
-        Path("values", whole(a, "sum_values", 1)),
-        *segments(a, "normalize", a.divides_first, p.divide_stages),
+        *segments(a, "score_beat", long, p.dot_stages),
+        Path("score-scale", (*(u.times(flat) for u in added), *whole(a, "scale", flat))),
+        *deep_paths(a, "score-scale", "scale", 1, p.scale_cuts, added),
+        *segments(a, "exp2", a.has_offset * long, p.exp_stages, scaled),
+        *powers(a, a.rescales * long, p.exp_stages, whole(a, "running_max", a.rescales * long)),
+        *powers(a, a.waits_for_maximum * long, p.exp_stages),
+        Path("sum", whole(a, "sum_weights", long)),
+        *division(a, p.reciprocal_stages, long),
+        Path("product", whole(a, "product", long)),
+        Path("output", weighted(a, flag(p.product_stages == 0) * long)),
+        Path("values", whole(a, "sum_values", long)),
+        *segments(a, "normalize", a.divides_first * long, p.divide_stages),
+        *(_short_paths(p) if possible(short) else ()),
         Path("finish", whole(a, "finish", flag(p.finish_cuts == 0))),
         *deep_paths(a, "finish", "finish", 1, p.finish_cuts),
         p.register_file().path(),
+    )
+
+
+def _short_paths(p: StreamingAttentionParameters) -> tuple[Path, ...]:
+    """Paths between the registers of blocks of short steps, of the running maximum and of the running sums."""
+    a, short = p.softmax, p.short
+    _, after = halves(p.scale_stages)
+    bare = flag(p.scale_stages == 0) * flag(p.dot_stages == 0) * short
+    scaled = deep_tail(a, "scale", a.has_offset * flag(after == 0) * short, p.scale_cuts)
+    width = a.reference_width
+    compared = COMPARATOR("running_max", (1 - a.has_offset) * short, width=width)
+    return (
+        *short_paths(a, "score_beat", short, p.dot_stages),
+        Path("scores-scale", (*whole(a, "score_beat", bare), *whole(a, "scale", bare))),
+        *short_paths(a, "exp2", short, p.exp_stages, scaled),
+        Path("maximum-ceiling", (ADDER("running_max", (1 - a.has_offset) * short, width=width),)),
+        Path("maximum", (compared, MUX("running_max", (1 - a.has_offset) * short, entries=2, width=width))),
+        Path("sum-short", summed_path(a, "sum_weights", short)),
+        *short_paths(a, "reciprocal", short, p.reciprocal_stages),
+        *short_paths(a, "product", short, p.product_stages, behind=summed_path(a, "sum_values", short)),
+        Path("values-short", summed_path(a, "sum_values", short)),
+        *short_paths(a, "normalize", a.divides_first * short, p.divide_stages),
     )

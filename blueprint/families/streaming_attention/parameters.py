@@ -105,6 +105,10 @@ class StreamingAttentionParameters(Spec):
     finish_cuts: int = parameter(
         "pipeline registers between the short steps of the rounding of an output", default=0, **_CUTS
     )
+    short_steps: bool = parameter(
+        "the other blocks have short steps between their registers, and nodes take tokens into registers",
+        default=False, added=True,
+    )  # fmt: skip
 
     def rules(self) -> Iterator[Rule]:
         for rule in arithmetic_rules(self.softmax):
@@ -213,6 +217,11 @@ class StreamingAttentionParameters(Spec):
     def lanes(self) -> Number:
         """Query rows processed in parallel per key: ``parallel`` positions of ``head_group`` heads."""
         return self.parallel * self.head_group
+
+    @property
+    def short(self) -> Number:
+        """1 where the blocks before and after the sums have short steps, else 0."""
+        return flag(self.short_steps)
 
     @property
     def masked(self) -> Number:

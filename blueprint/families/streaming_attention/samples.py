@@ -23,8 +23,16 @@ from blueprint.workloads.tasks import Attention
 
 Integers = npt.NDArray[np.int64]
 
+#: Values that random parameters and calibration keep to: short steps are drawn apart, and none is calibrated.
+_CHOICES = {"short_steps": (False,)}
+
+#: Most registers in the designs of calibration.
+_MOST = {f"{step}_stages": 8 for step in ("dot", "scale", "exp", "reciprocal", "product", "divide")}
+
 # Few designs have fewer gates, and a repeated block is synthesized only once.
-calibration = Calibration(arithmetics=("integer", "exact", "float"), gates=75_000.0, designs=36)
+calibration = Calibration(
+    arithmetics=("integer", "exact", "float"), gates=75_000.0, designs=36, choices=_CHOICES, most=_MOST
+)
 
 #: The arithmetics of random designs, repeated by weight.
 _ARITHMETIC = ("integer", "integer", "integer", "exact", "float")
@@ -56,6 +64,9 @@ _SIZES = {
 #: Share of random designs without a register between the short steps of a block.
 _WHOLE = 0.6
 
+#: Most registers of random designs of short steps, one more than most of them have steps.
+_SHORT = {"dot_stages": 9, "exp_stages": 13, "reciprocal_stages": 24, "product_stages": 7, "divide_stages": 8}
+
 #: Cycles and keys of a typical run.
 _CYCLES, _KEYS = 320, 64
 
@@ -68,16 +79,26 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
     kind = random.choice(_ARITHMETIC)
     found = typical.random_design(
         StreamingAttentionParameters,
-        lambda: _formatted(typical.random_parameters(StreamingAttentionParameters, random, _SIZES)),
+        lambda: _formatted(typical.random_parameters(StreamingAttentionParameters, random, _SIZES, _CHOICES)),
         lambda p: p.arithmetic == kind and _is_small(p),
     )
-    return {**found, **_cuts(random.spawn(1)[0])}
+    return {**found, **_cuts(random.spawn(1)[0]), **_short(random.spawn(1)[0])}
 
 
 def _cuts(random: np.random.Generator) -> dict[str, int]:
     """Registers between short steps, mostly none; apart from the rest, so that random designs stay what they were."""
     drawn = random.integers(1, CUTS_LIMIT + 1, 2) * (random.random(2) >= _WHOLE)
     return {"scale_cuts": int(drawn[0]), "finish_cuts": int(drawn[1])}
+
+
+def _short(random: np.random.Generator) -> dict[str, Any]:
+    """Short steps for some designs, with as many registers as they can use or fewer."""
+    if random.random() < _WHOLE:
+        return {}
+    found = {
+        name: int(random.integers(0, most + 1)) for name, most in _SHORT.items() if random.random() < 0.5
+    }
+    return {"short_steps": True, **found}
 
 
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,13 @@ from generator.arithmetic.softmax.deep import DeepFinish, DeepScale, skewed
 from generator.arithmetic.softmax.division import Normalize, Reciprocal, SerialReciprocal
 from generator.arithmetic.softmax.output import Finish
 from generator.arithmetic.softmax.scores import AddScore, ScaleScore, ScoreBeat
+from generator.arithmetic.softmax.short import (
+    ShortExp2,
+    ShortNormalize,
+    ShortProduct,
+    ShortReciprocal,
+    ShortScoreBeat,
+)
 from generator.arithmetic.softmax.sums import Product, SumValues, SumWeights
 from generator.arithmetic.softmax.weights import Exp2, RunningMax
 
@@ -20,6 +27,11 @@ __all__ = [
     "ScaleScore",
     "ScoreBeat",
     "SerialReciprocal",
+    "ShortExp2",
+    "ShortNormalize",
+    "ShortProduct",
+    "ShortReciprocal",
+    "ShortScoreBeat",
     "SumValues",
     "SumWeights",
     "skewed",

@@ -30,7 +30,7 @@ class Reciprocal(Chain):
         self.arithmetic = a
         rows = [partial(_row, a)] * (a.divisor_fraction - 1)
         static = {"output_multiplier": OUTPUT_MULTIPLIER_BITS if a.has_gain else 0}
-        steps = (partial(_begin, a), *rows, partial(_last_row, a), partial(_pack, a))
+        steps = (partial(_begin, a), *rows, partial(_last_row, a), partial(pack, a))
         name = f"softmax_reciprocal_{_name(a)}"
         super().__init__(name, {"total": a.l_width}, a.r_width, steps, stages, static)
 
@@ -44,8 +44,12 @@ def _begin(a: Arithmetic, w: Wires, v: Values) -> Results:
     Those bits are 10 if the divisor is 1 (``exact``), else 01.
     """
     found = _float_divisor(a, w, v.total) if a.sums_are_floats else _fixed_divisor(a, w, v.total)
-    fraction = Values(found).fraction
-    return found | {
+    return found | remainder(a, w, Values(found).fraction)
+
+
+def remainder(a: Arithmetic, w: Wires, fraction: Value) -> Results:
+    """Whether the divisor is 1, and the remainder after the first two bits of the quotient."""
+    return {
         "exact": w("exact", ~fraction.any()),
         "rest": w("rest", (Const(0, a.divisor_bits) - fraction)[: a.divisor_bits]),
     }
@@ -93,7 +97,8 @@ def divided(a: Arithmetic, w: Wires, rest: Value, fraction: Value) -> tuple[Valu
     return w("bit", ~less[-1]), w.either("left", less[-1], Cat(Const(0, 1), rest), less)[: bits - 1]
 
 
-def _pack(a: Arithmetic, w: Wires, v: Values) -> Results:
+def pack(a: Arithmetic, w: Wires, v: Values) -> Results:
+    """The word of the reciprocal out of quotient and exponent."""
     there = ~v.none
     if a.r_is_float:
         return {"result": _float_word(a, w, v, there)}
@@ -163,7 +168,7 @@ class SerialReciprocal(Block):
         with m.Elif(left.any()):
             m.d.sync += [held.rest.eq(rest), quotient.eq(Cat(bit, quotient)), left.eq(left - 1)]
         static = {"output_multiplier": self.output_multiplier} if a.has_gain else {}
-        packed = Values(_pack(a, w, Values(held | {"quotient": quotient} | static)))
+        packed = Values(pack(a, w, Values(held | {"quotient": quotient} | static)))
         m.d.comb += self.done.eq(~left.any())
         drive(m, self.result, packed.result)
         return m

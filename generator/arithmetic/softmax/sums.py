@@ -45,34 +45,49 @@ def _multiply(a: Arithmetic, w: Wires, v: Values) -> Results:
 def _place(a: Arithmetic, w: Wires, v: Values) -> Results:
     if not a.nan_bit:
         return {"result": v.product}
-    fmt = a.input_format
-    bits = max(fmt.exponent_bits, (VALUE_WHOLE - 1 + fmt.bias).bit_length()) + 1
-    # Nothing is shifted if the exponent, without its bias, is VALUE_WHOLE - 1.
-    highest = Const(VALUE_WHOLE - 1 + fmt.bias, bits)
-    distance = w("distance", subtract(highest, v.exponent, bits))
-    distance = distance & (~distance[-1]).replicate(bits)
-    left = VALUE_WHOLE - 1 - fmt.fraction_bits - a.weight_fraction + a.value_fraction
-    frame = resized(v.product, left)
+    distance = _distance(a, w, v.exponent)
+    frame = resized(v.product, frame_shift(a))
     magnitude = w("magnitude", frame >> capped(distance[:-1], len(frame).bit_length()))
     return {"result": Cat(negated(magnitude, v.sign, a.term_width), v.flag)}
+
+
+def _distance(a: Arithmetic, w: Wires, exponent: Value) -> Value:
+    """How far a product moves down, signed; nothing if the exponent, without its bias, is VALUE_WHOLE - 1."""
+    fmt = a.input_format
+    bits = max(fmt.exponent_bits, (VALUE_WHOLE - 1 + fmt.bias).bit_length()) + 1
+    highest = Const(VALUE_WHOLE - 1 + fmt.bias, bits)
+    distance = w("distance", subtract(highest, exponent, bits))
+    return distance & (~distance[-1]).replicate(bits)
+
+
+def amount(a: Arithmetic, w: Wires, exponent: Value) -> Value:
+    """How far a product moves down, in no more bits than it needs."""
+    distance = _distance(a, w, exponent)[:-1]
+    return capped(distance, min(len(distance), a.term_width.bit_length()))
+
+
+def frame_shift(a: Arithmetic) -> int:
+    """Zeros below a product where it moves down."""
+    return VALUE_WHOLE - 1 - a.input_format.fraction_bits - a.weight_fraction + a.value_fraction
 
 
 class _RunningSum(Block, ABC):
     """Base of the running sums.
 
     ``total`` includes the terms up to the last rising edge with ``enable`` and is shifted right by every ``shift``; an
-    edge with ``begin`` starts a new sum.
+    edge with ``begin`` starts a new sum. Where it is ``quick`` the carries of integers pass a network of prefixes.
     """
 
     latency = "1 cycle"
     operand: str
 
-    def __init__(self, a: Arithmetic, name: str, operand_width: int, width: int) -> None:
-        self.arithmetic = a
+    def __init__(self, a: Arithmetic, name: str, operand_width: int, width: int, quick: bool) -> None:
+        self.arithmetic, self.quick = a, quick and not a.sums_are_floats
         ports: dict[str, Any] = {"begin": In(1), "enable": In(1), self.operand: In(operand_width)}
         ports |= {"shift": In(a.shift_width if a.rescales else 0), "total": Out(width)}
         kind = a.sum_format.name if a.sums_are_floats else f"w{operand_width}_{width}"
         moves = f"_r{a.shift_width}" if a.rescales else ""
+        moves += "_quick" * self.quick
         super().__init__(f"softmax_{name}_{kind}{'flag' * a.nan_bit}{moves}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
@@ -81,7 +96,7 @@ class _RunningSum(Block, ABC):
         old = Signal(len(self.total), name="old")
         m.d.comb += old.eq(held & (~self.begin).replicate(len(held)))
         with m.If(self.enable):
-            m.d.sync += held.eq(self.next(Wires(m), old))
+            m.d.sync += held.eq(self.next(Wires(m, quick=self.quick), old))
         m.d.comb += self.total.eq(held)
         return m
 
@@ -106,13 +121,13 @@ class SumWeights(_RunningSum):
     place = "sum_weights"
     operand = "p"
 
-    def __init__(self, a: Arithmetic) -> None:
-        super().__init__(a, "sum_weights", a.p_word, a.l_width)
+    def __init__(self, a: Arithmetic, quick: bool = False) -> None:
+        super().__init__(a, "sum_weights", a.p_word, a.l_width, quick)
 
     def add(self, w: Wires, old: Value, new: Value) -> Value:
         """Add unsigned numbers; the flag is dropped."""
         moved = w("moved", old >> self.shift) if self.arithmetic.rescales else old
-        return (moved + new[: self.arithmetic.p_width])[: len(old)]
+        return w.added("sum", moved, new[: self.arithmetic.p_width], len(old))[: len(old)]
 
 
 class SumValues(_RunningSum):
@@ -121,15 +136,16 @@ class SumValues(_RunningSum):
     place = "sum_values"
     operand = "term"
 
-    def __init__(self, a: Arithmetic) -> None:
-        super().__init__(a, "sum_values", a.term_word, a.o_word)
+    def __init__(self, a: Arithmetic, quick: bool = False) -> None:
+        super().__init__(a, "sum_values", a.term_word, a.o_word, quick)
 
     def add(self, w: Wires, old: Value, new: Value) -> Value:
         """Add signed numbers; the flag is kept."""
         a = self.arithmetic
         number = old[: a.o_width]
         moved = w("moved", number.as_signed() >> self.shift) if a.rescales else number
-        total = (moved + sign_extend(new[: a.term_width], a.o_width))[: a.o_width]
+        term = sign_extend(new[: a.term_width], a.o_width)
+        total = w.added("sum", moved, term, a.o_width)[: a.o_width]
         return Cat(total, old[-1] | new[-1]) if a.nan_bit else total
 
 

@@ -20,17 +20,18 @@ class RunningMax(Block):
 
     ``peak`` is the reference and already includes ``t``, by a combinational path; the register takes it at a rising
     edge with ``enable``. ``begin`` marks the first key of a row. ``shift`` is the distance by which running sums must
-    be shifted right before the key is added, 0 for a first key.
+    be shifted right before the key is added, 0 for a first key. With a register ``ahead`` of the comparison ``t`` comes
+    a cycle before the rest.
     """
 
     place = "running_max"
 
-    def __init__(self, a: Arithmetic) -> None:
-        self.arithmetic = a
+    def __init__(self, a: Arithmetic, ahead: int = 0) -> None:
+        self.arithmetic, self.ahead = a, ahead
         ports = {"t": In(a.t_word), "begin": In(1), "enable": In(1), "peak": Out(a.reference_width)}
         name = f"softmax_max_f{a.fraction}w{a.t_word}"
         ports |= {"shift": Out(a.shift_width if a.rescales else 0)}
-        name += f"_r{a.shift_width}" if a.rescales else ""
+        name += (f"_r{a.shift_width}" if a.rescales else "") + "_ahead" * ahead
         super().__init__(name, ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
@@ -38,8 +39,9 @@ class RunningMax(Block):
         a, width = self.arithmetic, self.arithmetic.reference_width
         held = Signal(width, name="held", reset_less=True)
         whole, above = self.t[a.fraction : a.t_width], self.t[: a.fraction].any()
-        ceiling, rise = Signal(width), Signal(width + 1)
-        m.d.comb += ceiling.eq((whole + above)[:width])
+        ceiling, rise = Signal(width, reset_less=True), Signal(width + 1)
+        domain = m.d.sync if self.ahead else m.d.comb
+        domain += ceiling.eq((whole + above)[:width])
         m.d.comb += rise.eq((ceiling.as_signed() - held.as_signed())[: width + 1])
         change = self.begin | ~rise[-1]
         m.d.comb += self.peak.eq(Mux(change, ceiling, held))
@@ -62,16 +64,16 @@ class Exp2(Chain):
         kind = a.sum_format.name if a.sums_are_floats else f"p{a.weight_fraction}{'flag' * a.nan_bit}"
         name = f"softmax_exp2_f{a.fraction}m{a.mantissa}_{kind}" + ("_clamp" if a.graph == "naive" else "")
         steps = (
-            partial(_difference, a),
+            partial(difference, a),
             partial(slope, self.polynomial),
             partial(_significant, a, self.polynomial),
-            partial(_place, a),
+            partial(placed, a),
         )
         operands = {"t": a.t_word, "peak": a.reference_width}
         super().__init__(name, operands, a.p_word, steps, stages)
 
 
-def _difference(a: Arithmetic, w: Wires, v: Values) -> Results:
+def difference(a: Arithmetic, w: Wires, v: Values) -> Results:
     """The fraction of the difference, and the right shift of the mantissa or, for floats, the exponent field."""
     f, width = a.fraction, a.reference_width + 1
     fraction, whole = v.t[:f], v.t[f : a.t_width]
@@ -94,11 +96,16 @@ def _difference(a: Arithmetic, w: Wires, v: Values) -> Results:
 def _significant(a: Arithmetic, poly: Polynomial, w: Wires, v: Values) -> Results:
     """The mantissa, of an integer weight without the bits that no shift keeps."""
     found = Values(mantissa(poly, w, v))
-    lost = 0 if a.sums_are_floats else max(a.mantissa - a.weight_fraction - 1, 0)
-    return found | {"mantissa": found.mantissa[lost:]}
+    return found | {"mantissa": found.mantissa[lost_bits(a) :]}
 
 
-def _place(a: Arithmetic, w: Wires, v: Values) -> Results:
+def lost_bits(a: Arithmetic) -> int:
+    """Low bits of a mantissa that no shift keeps."""
+    return 0 if a.sums_are_floats else max(a.mantissa - a.weight_fraction - 1, 0)
+
+
+def placed(a: Arithmetic, w: Wires, v: Values) -> Results:
+    """The weight of a mantissa and its move, or its exponent field."""
     mantissa, amount = v.mantissa, v.amount
     if a.sums_are_floats:
         fmt = a.sum_format

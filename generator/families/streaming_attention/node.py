@@ -71,6 +71,10 @@ class NodeBlock(Block):
         """Delay ``value`` by a number of cycles."""
         return delayed(m, value, cycles, name, resets=resets)
 
+    def taken(self, m: Module, value: Any, name: str) -> Any:
+        """Data of a token, one cycle later where a node of short steps takes it into registers."""
+        return self.delayed(m, value, self.spec.short, name)
+
     def follow(self, m: Module, cycles: int) -> tuple[Value, Flags]:
         """Valid bit and flags a number of cycles after firing."""
         valid = self.tapped(m, "valid", self.fire, cycles, resets=True)
@@ -120,11 +124,12 @@ class LaneBlock(NodeBlock, ABC):
 
     def __init__(self, spec: StreamingAttentionSpec, ends: dict[str, Any], cycles: int) -> None:
         ports = {name: member.flow(ArrayLayout(member.shape, spec.lanes)) for name, member in ends.items()}
-        super().__init__(spec, ports, FLAGS, FLAGS, cycles)
+        super().__init__(spec, ports, FLAGS, FLAGS, cycles + spec.short)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        lanes = zip(*map(elements, self.inputs()), strict=True)
+        held = (self.taken(m, given, f"given{n}_") for n, given in enumerate(self.inputs()))
+        lanes = zip(*map(elements, held), strict=True)
         self.finish(m, [self.lane(m, number, *given) for number, given in enumerate(lanes)])
         return m
 

@@ -14,7 +14,9 @@ from blueprint.arithmetic.softmax.arithmetic import (
     Arithmetic,
 )
 from blueprint.families.streaming_attention import StreamingAttentionSpec
-from blueprint.families.streaming_attention.inventory import halves
+from blueprint.families.streaming_attention.dataflow import MAXIMUM_STAGES
+from blueprint.families.streaming_attention.inventory import before_gain, halves
+from generator.arithmetic.integers import zero_extend
 from generator.arithmetic.softmax import (
     DeepScale,
     Exp2,
@@ -22,6 +24,9 @@ from generator.arithmetic.softmax import (
     RunningMax,
     ScaleScore,
     ScoreBeat,
+    ShortExp2,
+    ShortReciprocal,
+    ShortScoreBeat,
     SumWeights,
     skewed,
 )
@@ -46,33 +51,35 @@ class Score(NodeBlock):
             "offset": In(a.reference_width if self.naive else 0),
             "result": Out(ArrayLayout(width, lanes)),
         }
-        cycles = spec.dot_stages + spec.scale_stages + spec.scale_cuts + self.naive * spec.exp_stages
+        self.dotted = spec.short + spec.dot_stages
+        cycles = self.dotted + spec.scale_stages + spec.scale_cuts + self.naive * spec.exp_stages
         super().__init__(spec, ports, FLAGS, FLAGS, cycles)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         spec, a = self.spec, self.spec.softmax
-        dot, cuts = ScoreBeat(a, spec.dot_stages), spec.scale_cuts
+        dot, cuts = (ShortScoreBeat if spec.short else ScoreBeat)(a, spec.dot_stages), spec.scale_cuts
         scale = DeepScale(a, cuts) if cuts else ScaleScore(a)
-        power = Exp2(a, spec.exp_stages) if self.naive else None
+        power = power_of(spec) if self.naive else None
         before, after = halves(spec.scale_stages)
-        multiplier = self.delayed(m, self.multiplier, spec.dot_stages + before, "multiplier")
-        shift = self.delayed(m, self.shift, spec.dot_stages + before, "shift")
+        multiplier = self.delayed(m, self.multiplier, self.dotted + before, "multiplier")
+        shift = self.delayed(m, self.shift, self.dotted + before, "shift")
         multiplier, shift = (
             skewed(m, a, "scale", operand, cuts, value)
             for operand, value in (("multiplier", multiplier), ("shift", shift))
         )
-        scaled = spec.dot_stages + spec.scale_stages + cuts
+        scaled = self.dotted + spec.scale_stages + cuts
         offset = self.delayed(m, self.offset, scaled, "offset")
         results: list[Value] = []
         huge: list[Value] = []
         above: list[Value] = []
-        valid, visible = self._seen(m, spec.dot_stages + before + cuts)
+        valid, visible = self._seen(m, self.dotted + before + cuts)
         later = self._seen(m, scaled) if self.naive else (valid, visible)
-        for lane, query in enumerate(elements(self.query)):
+        key = self.taken(m, self.key, "key")
+        for lane, query in enumerate(elements(self.taken(m, self.query, "query"))):
             score = Signal(a.score_word, name=f"score{lane}")
             found = Signal(a.t_word, name=f"exponent{lane}")
-            self.use(m, dot, f"dot{lane}", q=query, k=self.key, result=score, enable=ONE)
+            self.use(m, dot, f"dot{lane}", q=query, k=key, result=score, enable=ONE)
             held = self.delayed(m, score, before, f"score{lane}_")
             wide = Signal(name=f"huge{lane}")
             self.use(
@@ -129,19 +136,28 @@ class Highest(NodeBlock):
             "shift": Out(ArrayLayout(a.shift_width, lanes) if self.running else 0),
         }
         flags, passed = (FLAGS, FLAGS) if self.running else (("last", "visible"), ())
-        super().__init__(spec, ports, flags, passed, spec.exp_stages if self.running else 0)
+        # Where steps are short a token is taken, rounded up, compared, and has its weight after that.
+        self.split = MAXIMUM_STAGES * spec.short
+        super().__init__(spec, ports, flags, passed, self.split + (spec.exp_stages if self.running else 0))
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        a = self.spec.softmax
-        begin = self.begin(m, self.fire, self.last)
+        a, short = self.spec.softmax, self.spec.short
+        compared, behind = max(self.split - 1, 0), self.split
+        fire, last = (self._flag(m, name, compared) for name in ("fire", "last"))
+        begin = self.begin(m, fire, last)
         lowest = Const(1 << (a.t_width - 1), a.t_word)
-        block, power = RunningMax(a), Exp2(a, self.spec.exp_stages) if self.running else None
+        block, power = RunningMax(a, ahead=short), power_of(self.spec) if self.running else None
         results: list[Value] = []
         shifts: list[Value] = []
         lows: list[Value] = []
+        visible, seen = (self._flag(m, "visible", cycles) for cycles in (short, compared))
         for lane, exponent in enumerate(elements(self.exponent)):
-            sees = self.sees(self.visible, lane)
+            if short:  # a maximum without weights behind it drops the flag
+                kept = len(exponent) if self.running else a.t_width
+                exponent = self.taken(m, exponent[:kept], f"exponent{lane}_taken")
+                exponent = zero_extend(exponent, a.t_word)
+            sees, sees_then = self.sees(visible, lane), self.sees(seen, lane)
             reference = Signal(a.reference_width, name=f"reference{lane}")
             shift = Signal(a.shift_width if self.running else 0, name=f"shift{lane}")
             corner = self.spec.visible_bits > 0
@@ -151,11 +167,13 @@ class Highest(NodeBlock):
                 f"highest{lane}",
                 t=Mux(sees, exponent, lowest) if corner else exponent,
                 begin=begin,
-                enable=self.fire & (sees | begin) if corner else self.fire,
+                enable=fire & (sees_then | begin) if corner else fire,
                 peak=reference,
                 shift=shift,
             )
             shifts.append(shift)
+            reference = self.delayed(m, reference, short, f"reference{lane}_")
+            exponent = self.delayed(m, exponent, 2 * short if self.running else 0, f"exponent{lane}_")
             if power is not None:
                 weight = Signal(a.p_word, name=f"weight{lane}")
                 self.use(m, power, f"power{lane}", t=exponent, peak=reference, result=weight, enable=ONE)
@@ -164,17 +182,29 @@ class Highest(NodeBlock):
                 results.append(reference)
             lows.append(below_floor(reference))
         m.d.comb += self.result.eq(Cat(*results))
-        self.saturate(m, self.fire & self.last & Cat(*lows).any())
+        ends = self._flag(m, "fire", behind) & self._flag(m, "last", behind)
+        self.saturate(m, ends & Cat(*lows).any())
         if self.running:
             valid, flags = self.follow(m, self.cycles)
             m.d.comb += [
                 self.write.eq(valid),
-                self.shift.eq(self.delayed(m, Cat(*shifts), self.cycles, "move")),
+                self.shift.eq(self.delayed(m, Cat(*shifts), self.cycles - compared, "move")),
             ]
             self.leave(m, flags)
         else:
-            m.d.comb += self.write.eq(self.fire & self.last)
+            m.d.comb += self.write.eq(ends)
         return m
+
+    def _flag(self, m: Module, name: str, cycles: int) -> Value:
+        """A flag of the token some cycles after firing; ``fire`` says that there is one."""
+        valid = name == "fire"
+        value = {"fire": self.fire, "last": self.last, "visible": self.visible}[name]
+        return self.tapped(m, "valid" if valid else name, value, cycles, resets=valid)
+
+
+def power_of(spec: StreamingAttentionSpec) -> Exp2 | ShortExp2:
+    """The block that raises two to an exponent."""
+    return (ShortExp2 if spec.short else Exp2)(spec.softmax, spec.exp_stages)
 
 
 def below_floor(reference: Value) -> Value:
@@ -199,7 +229,7 @@ class Exponential(LaneBlock):
     def lane(self, m: Module, number: int, exponent: Value, reference: Value) -> Value:
         a = self.spec.softmax
         weight = Signal(a.p_word, name=f"weight{number}")
-        power = Exp2(a, self.spec.exp_stages)
+        power = power_of(self.spec)
         self.use(m, power, f"power{number}", t=exponent, peak=reference, result=weight, enable=ONE)
         return weight
 
@@ -220,21 +250,31 @@ class Sum(NodeBlock):
             "result": Out(ArrayLayout(a.r_width, lanes)),
             "down_out": Out(OUTPUT_SHIFT_BITS if self.gains else 0),
         }
-        super().__init__(spec, ports, ("last", "visible"), (), 1 + spec.reciprocal_stages)
+        super().__init__(spec, ports, ("last", "visible"), (), spec.short + 1 + spec.reciprocal_stages)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        a, stages = self.spec.softmax, self.spec.reciprocal_stages
-        begin = self.begin(m, self.fire, self.last)
-        block, inverse = SumWeights(a), Reciprocal(a, stages)
+        a, stages, short = self.spec.softmax, self.spec.reciprocal_stages, self.spec.short
+        fire = self.tapped(m, "fire", self.fire, short, resets=True)
+        last, visible = self.taken(m, self.last, "last"), self.taken(m, self.visible, "visible")
+        begin = self.begin(m, fire, last)
+        block, inverse = (
+            SumWeights(a, quick=bool(short)),
+            (ShortReciprocal if short else Reciprocal)(a, stages),
+        )
         results: list[Value] = []
         corner = self.spec.visible_bits > 0
-        shifts = elements(self.shift) if a.rescales else [Const(0, 0)] * self.spec.lanes
-        gain = self.delayed(m, self.gain, self.cycles, "gain")
-        some = self._some(m, begin) if self.spec.graph == "naive" else Const(0, 0)
+        moves = self.taken(m, self.shift, "move")
+        shifts = elements(moves) if a.rescales else [Const(0, 0)] * self.spec.lanes
+        gain = self.delayed(m, self.gain, before_gain(self.spec), "gain")
+        some = self._some(m, fire, visible, begin) if self.spec.graph == "naive" else Const(0, 0)
         wrong: list[Value] = []
-        for lane, weight in enumerate(elements(self.weight)):
-            sees = self.sees(self.visible, lane)
+        for lane, given in enumerate(elements(self.weight)):
+            # A sum drops the flag of a weight.
+            weight = (
+                zero_extend(self.taken(m, given[: a.p_width], f"weight{lane}_"), a.p_word) if short else given
+            )
+            sees = self.sees(visible, lane)
             total = Signal(a.l_width, name=f"total{lane}")
             found = Signal(a.r_width, name=f"inverse{lane}")
             self.use(
@@ -242,7 +282,7 @@ class Sum(NodeBlock):
                 block,
                 f"sum{lane}",
                 begin=begin,
-                enable=self.fire & (sees | begin) if corner else self.fire,
+                enable=fire & (sees | begin) if corner else fire,
                 p=weight & sees.replicate(len(weight)) if corner else weight,
                 shift=shifts[lane],
                 total=total,
@@ -252,9 +292,9 @@ class Sum(NodeBlock):
             )
             results.append(found)
             wrong.append(self._out_of_range(total) & self.sees(some, lane))
-        ends = self.fire & self.last
+        ends = fire & last
         m.d.comb += [
-            self.write.eq(self.tapped(m, "valid", ends, self.cycles, resets=True)),
+            self.write.eq(self.tapped(m, "valid", ends, self.cycles - short, resets=True)),
             self.result.eq(Cat(*results)),
         ]
         if self.saturates:
@@ -263,11 +303,10 @@ class Sum(NodeBlock):
             m.d.comb += self.down_out.eq(self.delayed(m, self.down, self.cycles, "down"))
         return m
 
-    def _some(self, m: Module, begin: Value) -> Value:
+    def _some(self, m: Module, fire: Value, visible: Value, begin: Value) -> Value:
         """Flags of the positions that have seen a key of the row."""
-        visible = self.visible
         some = Signal(len(visible), name="some", reset_less=True)
-        with m.If(self.fire):
+        with m.If(fire):
             m.d.sync += some.eq(visible | (some & (~begin).replicate(len(some))))
         return some
 

@@ -15,7 +15,14 @@ from blueprint.arithmetic.softmax.arithmetic import (
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.families.streaming_attention.inventory import halves
 from blueprint.numbers import flag
-from generator.arithmetic.softmax import Normalize, Product, SumValues, skewed
+from generator.arithmetic.softmax import (
+    Normalize,
+    Product,
+    ShortNormalize,
+    ShortProduct,
+    SumValues,
+    skewed,
+)
 from generator.block import Block
 from generator.families.streaming_attention.node import (
     ONE,
@@ -37,7 +44,9 @@ class OutputLane(Block):
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         a = self.arithmetic = spec.softmax
         self.spec = spec
-        self.after, self.dim, self.finishes = halves(spec.product_stages)[0], spec.dim, a.divides_first > 0
+        self.inside = spec.product_stages if spec.short else 0
+        self.after = 0 if spec.short else halves(spec.product_stages)[0]
+        self.dim, self.finishes = spec.dim, a.divides_first > 0
         gains = 1 if self.finishes and spec.has_gains else 0
         self.element_width = spec.element_width
         ports = {
@@ -52,7 +61,7 @@ class OutputLane(Block):
             "result": Out(ArrayLayout(a.out_width if self.finishes else a.o_word, spec.dim)),
             "clipped": Out(gains * spec.dim),
         }
-        self.latency = f"{1 + self.after + self.finishes * spec.finish_cuts} cycles"
+        self.latency = f"{1 + self.inside + self.after + self.finishes * spec.finish_cuts} cycles"
         super().__init__(f"{spec.family}_output_lane_{spec.design_hash}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
@@ -75,10 +84,11 @@ class OutputLane(Block):
     def _total(self, m: Module, number: int, value: Value) -> Value:
         """The running sum of one element."""
         a = self.arithmetic
-        product, block = Product(a), SumValues(a)
+        product = ShortProduct(a, self.inside) if self.spec.short else Product(a)
+        block = SumValues(a, quick=bool(self.spec.short))
         term: Value = Signal(a.term_word, name=f"term{number}")
         total = Signal(a.o_word, name=f"total{number}")
-        self.use(m, product, f"product{number}", p=self.weight, v=value, result=term)
+        self.use(m, product, f"product{number}", p=self.weight, v=value, result=term, enable=ONE)
         term = delayed(m, term, self.after, f"term{number}_")
         if len(self.sees):
             term = term & self.sees.replicate(len(term))
@@ -114,13 +124,13 @@ class Output(NodeBlock):
             "result": Out(ArrayLayout(spec.dim * width, lanes)),
         }
         self.cuts = self.finishes * spec.finish_cuts
-        cycles = 1 + spec.product_stages + self.cuts
+        cycles = 1 + spec.short + spec.product_stages + self.cuts
         super().__init__(spec, ports, ("last", "final", "visible"), ("final",), cycles)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        spec, a, stages = self.spec, self.spec.softmax, self.spec.product_stages
-        after, before = halves(stages)
+        spec, a, short = self.spec, self.spec.softmax, self.spec.short
+        stages, before = spec.product_stages + short, short or halves(spec.product_stages)[1]
         value = self.delayed(m, self.value, before, "value")
         weights = elements(self.delayed(m, self.weight, before, "weight"))
         valid, flags = self.follow(m, stages)
@@ -193,7 +203,7 @@ class DivideWeights(LaneBlock):
     def lane(self, m: Module, number: int, weight: Value, inverse: Value) -> Value:
         a = self.spec.softmax
         found = Signal(a.p_word, name=f"share{number}")
-        block = Normalize(a, self.spec.divide_stages)
+        block = (ShortNormalize if self.spec.short else Normalize)(a, self.spec.divide_stages)
         self.use(m, block, f"share_of{number}", p=weight, r=inverse, result=found, enable=ONE)
         return found
 

@@ -269,7 +269,8 @@ class StreamingAttention(Accelerator):
                 self._key_fifo(m, link, ends, weight=ends.result, shift=ends.shift)
             return
         read = self._fires.exponential & links.long_scores.word.last
-        self._fill(m, links.maxima, ends.write, read=read, reference=ends.result)
+        reserve = fire & word.last if self.spec.short else None
+        self._fill(m, links.maxima, ends.write, read=read, reserve=reserve, reference=ends.result)
 
     def _exponential(self, m: Module) -> None:
         links, word, fire = self._links, self._links.long_scores.word, self._fires.exponential
