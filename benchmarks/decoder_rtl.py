@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from benchmarks import systems as pages
+from benchmarks import markdown
 from benchmarks.random_models import checkpoint
 from blueprint.systems import control, rules
 from blueprint.systems.control import Hardware
@@ -247,7 +247,7 @@ def table(content: Mapping[str, Any]) -> str:
     lines.append(
         ["all", "", "", done, "", "", f"{count:,}", f"{content['instructions']:,}", f"{content['cycles']:,}"]
     )
-    return pages.table(lines)
+    return markdown.table(lines)
 
 
 def page(text: str, content: Mapping[str, Any]) -> str:
