@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from blueprint.arithmetic import floating
 from blueprint.errors import ParamError
-from blueprint.systems import address_map, operations
+from blueprint.systems import address_map, control, operations
 from blueprint.systems.description import EXACT, HOST, HOST_WORKS, STAGES, System
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import WORKS, Gemm
@@ -194,11 +194,19 @@ def _of(system: System, op: operations.Operation, problem: ParamError) -> ParamE
 
 
 def _block(system: System) -> Iterator[Fault]:
-    """A block of a prompt is not longer than the longest one."""
-    context = system.largest.context
+    """A block is not longer than the longest prompt; hardware takes the last token alone and counts in a register."""
+    context, most = system.largest.context, control.BLOCK_MOST
+    what = ""
     if system.block > context:
-        what = f"block must be at most the context {context}, not {system.block}"
-        yield Fault(("model", "block"), what)
+        what = f"block must be at most the context {context}"
+    elif system.host is None and system.block > most:
+        what = f"block must be at most {most} in a system without a host, whose hardware counts to so many"
+    elif system.host is None and 1 < system.block == context:
+        what = (
+            f"block must be at most {context - 1} in a system without a host, the context less the last token"
+        )
+    if what:
+        yield Fault(("model", "block"), f"{what}, not {system.block}")
 
 
 def _buffers(system: System) -> Iterator[Fault]:

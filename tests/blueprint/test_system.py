@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -230,6 +231,23 @@ def test_what_does_not_fit_together_is_said_in_one_sentence(what: str, tmp_path:
     edit, expected = REFUSED[what]
     found = refusal(edited(tmp_path, edit))
     assert found == expected
+
+
+def test_a_block_of_a_system_without_a_host_leaves_the_last_token_and_fits_its_register() -> None:
+    def said(system: System, block: int) -> list[str]:
+        found = rules.faults(replace(system, block=block))
+        return [fault.message for fault in found if fault.path == ("model", "block")]
+
+    names = ("edge_2b4t", "tiny_decoder", "hbm_2b4t")
+    edge, tiny, hosted = (read_system(EXAMPLES / name / "system.yaml") for name in names)
+    register = (
+        "block must be at most 256 in a system without a host, whose hardware counts to so many, not 257"
+    )
+    alone = "block must be at most 255 in a system without a host, the context less the last token, not 256"
+    assert (said(edge, 256), said(edge, 257)) == ([], [register])
+    assert (said(tiny, 255), said(tiny, 256)) == ([], [alone])
+    assert said(replace(tiny, largest=replace(tiny.largest, context=1)), 1) == []
+    assert said(hosted, 257) == said(hosted, hosted.largest.context) == []
 
 
 def test_a_model_that_is_too_large_is_refused() -> None:
