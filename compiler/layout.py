@@ -12,7 +12,7 @@ from blueprint.numbers import ceil_div
 from blueprint.systems.address_map import PAGE, Region
 
 Octets = NDArray[np.uint8]
-#: Regions inside of a page begin at a multiple of so many bytes: no transfer of a small vector cuts a burst more.
+#: Regions inside a page begin at multiples of so many bytes, so that no small vector is split over two bursts.
 ALIGNMENT = 64
 
 

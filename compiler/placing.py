@@ -144,7 +144,7 @@ def constants(layout: Layout, machine: Machine, contents: Contents | None) -> Pl
 
 
 def _steps(machine: Machine, contents: Contents | None, layer: int) -> Steps:
-    """Steps of a layer: of 1 for floats, which have none, and where nothing says which."""
+    """Steps of a layer; all are 1 for floats, which have none, and where no steps are given."""
     if contents is not None and not machine.attends.floats:
         return contents.steps[layer].cached(machine.attends.levels)
     heads = (1.0,) * machine.model.kv_heads

@@ -1,4 +1,4 @@
-"""Hypervolume of a search over its evaluations: how fast it came to its front."""
+"""Hypervolume of a search over its evaluations: how fast the search found its front."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MARGIN = 0.1
 class History:
     """Hypervolume after numbers of ``evaluations``, as a share of the box between the ideal and the reference point.
 
-    ``thinned`` says that fronts were larger than what is computed: shares are then from below.
+    ``thinned`` says that only a spread of large fronts was computed: shares are then lower bounds.
     """
 
     evaluations: tuple[int, ...]

@@ -23,7 +23,7 @@ _SHOWN = 40
 
 
 def amend(kept: Store, problem: Problem, facts: dict[str, Any]) -> None:
-    """Make a stored study one of ``problem``, whose ``facts`` these are.
+    """Turn a stored study into one of ``problem``, which has these ``facts``.
 
     Raises ``StudyError`` where stored points would have other numbers now.
     """
@@ -59,7 +59,7 @@ def _check(kept: Store, before: dict[str, Any], now: dict[str, Any]) -> None:
             f"{folder}: study must be continued as {was}, as it was started, and not as {new}; "
             "explore into another folder"
         )
-    free = [part for part in _FREE if part != "search" or not shard]  # parts of one search belong together
+    free = [part for part in _FREE if part != "search" or not shard]  # all shards must be of one search
     if changed := differences(before, now, skip=free):
         raise StudyError(
             f"{folder}: study must be continued with the space it was started with, and this one differs in "

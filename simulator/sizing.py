@@ -37,7 +37,7 @@ def with_capacity(graph: TimingGraph, channel: str, capacity: int) -> TimingGrap
 def smallest_capacity(
     graph: TimingGraph, channel: str, patterns: Mapping[str, Pattern] | None = None
 ) -> Sizing:
-    """The capacities at which ``channel`` stops to deadlock, and to slow down, ``graph`` under ``patterns``.
+    """The capacities from which ``channel`` neither deadlocks nor slows down ``graph`` under ``patterns``.
 
     More capacity never delays a firing, so a binary search is exact. Raises :class:`Deadlock` if no capacity helps.
     """

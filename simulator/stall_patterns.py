@@ -24,7 +24,7 @@ Pattern = npt.NDArray[np.bool_]
 
 #: Cycles after which random patterns repeat: short enough for the fast-forward to see it.
 RANDOM_PERIOD = 1024
-#: Cycles after which what happens once, such as a slow start, happens again.
+#: Period in cycles of patterns that stand for a single event, such as a slow start.
 ONCE_PERIOD = 1 << 16
 
 OPEN: Pattern = np.zeros(0, np.bool_)
@@ -65,7 +65,7 @@ def rate(beats_per_cycle: Fraction | int) -> Pattern:
     if share >= 1:
         return OPEN
     cycles = np.arange(share.denominator + 1, dtype=np.int64)
-    # The first cycle is open: a slow memory is not a late one.
+    # The first cycle is open: the memory is slow, not late.
     return np.diff((cycles * share.numerator + share.denominator - 1) // share.denominator) > 0
 
 

@@ -64,7 +64,7 @@ def check(section: Section) -> Answer:
 
 
 def _refused_at(system: System) -> tuple[str, ...]:
-    """Where the file says what the compiler refuses: a parameter of a unit, or the units."""
+    """Position in the file of what the compiler refuses: a parameter of a unit, or the units."""
     try:
         compiled.plan_of(system, system.largest)
     except UnitError as problem:
@@ -162,7 +162,7 @@ _AROUND = "sequencer, DMA engines, interconnect, "
 
 
 def _host(system: System) -> str:
-    """What a host leaves out of the numbers, as the end of a sentence."""
+    """What the numbers do not cover where a host does part of the work, as the end of a sentence."""
     if system.host is None:
         return ""
     return ", area of the host" if system.host.power_w else ", area and energy of the host"

@@ -59,7 +59,10 @@ def opened(path: str | Path) -> Checkpoint:
 def compiled(
     system: System, checkpoint: Checkpoint, calibrate: str | Path | None, note: Note
 ) -> tuple[Compiled, str]:
-    """A checkpoint on a system, and what its steps were measured on; nothing where it has none."""
+    """A checkpoint compiled for a system, and what its steps were measured on; an empty text where it has no steps.
+
+    Raises ``ParamError`` for a model or an image that does not fit the system.
+    """
     model = checkpoint.decoder.model
     hardware = control.hardware(system)
     rules.check_model(system, model)

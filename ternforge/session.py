@@ -17,7 +17,7 @@ from typing import Any
 Answer = dict[str, Any]
 #: Seconds between two lines of progress.
 _PAUSE = 2.0
-#: What hears of progress.
+#: A function that is called with each line of progress.
 Note = Callable[[str], None]
 
 
@@ -83,7 +83,7 @@ def plain(value: Any) -> Any:
 
 
 def paced(note: Note, text: str) -> Callable[[int, int], None]:
-    """What says every two seconds how much is done, and how long the rest will take."""
+    """A function that notes every two seconds how much is done, and how long the rest will take."""
     begin = last = time.monotonic()
 
     def told(done: int, total: int) -> None:

@@ -28,7 +28,7 @@ from ternforge.words import CONTEXT, OWN_MEMORY, TRACES
 
 #: What such a simulation is, in its answer.
 SOURCE = "exact model of the sequencer, shapes without values"
-#: What energy is for that no step has.
+#: Purposes of the energy that belongs to no step.
 PROGRAM, REST = "program", "clocks and leakage"
 
 
@@ -152,7 +152,7 @@ def _phase(
     tokens: int | None,
     asked: Asked,
 ) -> Answer:
-    """A phase of so many tokens: cycles, and where they, bytes and energy go."""
+    """The answer on one phase of ``tokens`` tokens: cycles, bytes and energy, and what each is spent on."""
     tokens = tokens or 1
     found = sums.total(parts)
     units = plan.hardware.units
@@ -185,7 +185,7 @@ def _rows(
     moved: Mapping[str, int],
     costs: Energies,
 ) -> dict[str, Answer]:
-    """Cycles by unit, bytes, and the energy of work and memory, of what anything was done for."""
+    """For each purpose, a row with cycles by unit, bytes, and the energy of work and memory."""
     return {
         name: {
             "cycles": dict(each),

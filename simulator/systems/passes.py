@@ -94,7 +94,7 @@ class Table:
     def of_runs(
         self, position: int, value: Callable[[str, Mapping[int, int]], int], known: Integers
     ) -> Integers:
-        """A value of every kind of run; those that do not depend on the position are ``known`` once they were told."""
+        """A value of every run; ``known`` keeps those that do not depend on the position, by kind of run."""
         for number in {*self._growing, *np.flatnonzero(known < 0).tolist()}:
             unit, registers = self.registers[number]
             known[number] = value(unit, at(registers, position))

@@ -101,7 +101,7 @@ def check_places(spec: Spec, manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _again(spec: Spec, written: Mapping[Path, bytes], folder: Path) -> Iterator[str]:
-    """Files that another process, whose hashes have another seed, writes otherwise."""
+    """Files that another process, with another hash seed of Python, writes differently."""
     file = folder.with_suffix(".yaml")
     write_design(spec, file)
     command = [sys.executable, "-c", _WRITE, str(file), str(folder)]

@@ -159,7 +159,7 @@ def model_generate(
 
 
 def _progress(note: Note) -> Callable[[int, int], None]:
-    """What says every two seconds how many matrices were read, and how long the rest will take."""
+    """A function that notes every two seconds how many matrices were read, and how long the rest will take."""
     return paced(note, "read {} of {} matrices")
 
 

@@ -78,7 +78,6 @@ def simulate(
         ours = {"workload": workload, "overrides": overrides, "stall": stall != "none",
                 "values": not values}  # fmt: skip
         refuse(ours, "for a design, not for a system")
-        check_seed(seed, temperature, "a system")
         theirs |= {"trace": trace, "window": window, "seed": seed}
         return _system(design, theirs, force, note)  # type: ignore[arg-type]
     refuse(theirs, "for a system, not for a design")
@@ -143,7 +142,7 @@ def _system(file: System | str | Path, given: Mapping[str, Any], force: bool, no
     shapes = given["model"] is not None or given["context"] is not None
     if given["checkpoint"] is None and (shapes or isinstance(given["prompt"], int)):
         refuse(
-            {name: given[name] for name in ("tokens", "temperature", "calibrate", "image")},
+            {name: given[name] for name in ("tokens", "temperature", "seed", "calibrate", "image")},
             "with a checkpoint, not for shapes alone",
         )
         asked = shaped.Asked(
@@ -155,6 +154,7 @@ def _system(file: System | str | Path, given: Mapping[str, Any], force: bool, no
         {name: given[name] for name in ("model", "context", "window")},
         "without a checkpoint, which has its own",
     )
+    check_seed(given["seed"], given["temperature"], "a system")
     checkpoint, prompt = given["checkpoint"], given["prompt"]
     if checkpoint is None or prompt is None:
         raise ParamError(
