@@ -29,8 +29,8 @@ class Parameter:
     """Limits and documentation of a parameter; ``doc`` is the sentence that users read.
 
     ``bounds`` names the size of a task that the parameter is an upper limit of, ``""`` where it is none. ``default`` is
-    ``None`` where the parameter must be given. One that is ``added`` came after designs had their hash: where it
-    has its default it is not part of it.
+    ``None`` where the parameter must be given. An ``added`` parameter is part of a design's hash only where it has
+    another value than its default, so that older designs keep their hash.
     """
 
     kind: type

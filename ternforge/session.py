@@ -117,6 +117,11 @@ def line(*words: str | Path) -> str:
     return " ".join(map(shlex.quote, texts))
 
 
+def spelled(value: Any) -> str:
+    """A parameter's value as files and ``--set`` write it: ``true``, not ``True``."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def size_columns(layers: Sequence[Mapping[str, Any]]) -> list[str]:
     """The sizes of a workload's layers: what stands between their name and their count."""
     names = list(layers[0])
@@ -130,7 +135,7 @@ def _cell(value: Any) -> str:
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return str(value)
+    return spelled(value)
 
 
 def _is_number(text: str) -> bool:

@@ -107,7 +107,7 @@ class FloatFormat:
         return self.exponent_mask if self.infinities else self.canonical_nan
 
     def holds(self, other: FloatFormat) -> bool:
-        """True if every number of another format is one of this."""
+        """True if this format represents every number of the other one exactly."""
         exponents = self.exponent_bits > other.exponent_bits or (
             self.exponent_bits == other.exponent_bits and self.infinities == other.infinities
         )

@@ -28,11 +28,11 @@ from blueprint.systems.staging import Staged
 
 #: Instructions that a queue holds, the one that runs included.
 QUEUE_DEPTH = 32
-#: Bits of the beats of a row for fields that are held.
+#: Bits of the number of beats for which a field is held.
 HOLD_BITS = 20
-#: Words from which on a FIFO is in a memory; fewer are in registers.
+#: Fewest words of a FIFO that is in a memory; one of fewer words is in registers.
 MEMORY_WORDS = 9
-#: Cycles in which nothing moves that end a program, until the host writes another number.
+#: Reset value of ``patience``: cycles in which nothing moves, after which a program is ended.
 PATIENCE = 1 << 20
 #: Bits of a position, and of a number of passes.
 POSITION_BITS, PASS_BITS = 32, 16
@@ -40,9 +40,9 @@ POSITION_BITS, PASS_BITS = 32, 16
 UNIT_BYTES = 4
 #: Words of the shortest rows that a reader brings at full speed: those of a head in a cache.
 ROW_WORDS = 4
-#: Clock in MHz that a system without one is thought to have where a latency becomes cycles.
+#: Clock in MHz that is assumed where a system states none, to turn a latency into cycles.
 _CLOCK_MHZ = 1000
-#: Bits of an address where the memory needs no more.
+#: Fewest bits of an address; a larger memory has more.
 _ADDRESS_BITS = 32
 #: Units that run work of a decoder, with the work that tells which unit of a system it is.
 WORK = {"matrix": "product", "attention": "attention", "vector": "elements"}
@@ -134,15 +134,15 @@ WRITTEN: Mapping[str, int] = {
     "image_hi": WORD_BITS,
     "patience": WORD_BITS,
 }
-#: Fields of the passes of a prompt in blocks: positions, less one, that the first one and the others go on.
+#: Fields of ``prompt_passes``: positions, less one, by which the first pass of a prompt and the others advance.
 STEPS = ("first", "step")
-#: Tokens of the largest block, so that these fields are beside the passes in a word.
+#: Most tokens of a block: these fields must fit beside the number of passes in a word.
 BLOCK_MOST = 1 << (WORD_BITS - PASS_BITS) // len(STEPS)
 _INTERRUPT = {"pending": (0, 1), "enable": (1, 1)}
 
 
 def step_bits(block: int) -> int:
-    """Bits of the positions, less one, that a pass of up to ``block`` tokens goes on."""
+    """Bits of the positions, less one, by which a pass of up to ``block`` tokens advances."""
     return clog2(block)
 
 
@@ -159,7 +159,7 @@ def _prompt_passes(block: int) -> Mapping[str, tuple[int, int]]:
 
 
 def prompt_passes(block: int, passes: int, first: int, step: int) -> int:
-    """What is written for so many passes of a prompt, the first of which goes on ``first`` positions."""
+    """Value of the register for ``passes`` passes of a prompt: the first advances by ``first``, others by ``step``."""
     width = step_bits(block)
     return passes | (first - 1) << PASS_BITS | (step - 1) << PASS_BITS + width
 
@@ -243,7 +243,7 @@ class Hardware:
 
     @property
     def step_bits(self) -> int:
-        """Bits of the positions, less one, that a pass of a prompt goes on; 0 where it is 1 always."""
+        """Bits of the positions, less one, by which a pass of a prompt advances; 0 where that is always 1."""
         return step_bits(self.block)
 
     @property
@@ -457,9 +457,9 @@ def built(
 ) -> Hardware:
     """Hardware with movers for a memory of ``size`` bytes behind ports of ``width`` bits that answer in ``latency``.
 
-    A reader has room for what comes while a request is answered, and two bursts beside it, and asks for as many rows of
-    `ROW_WORDS` as fill it: each row is a burst of its own. Raises ``ParamError`` for a unit whose cycles depend on
-    operands: programs are timed by the sizes of runs.
+    A reader has room for the words that arrive while a request is answered, and two bursts beside them, and may have as
+    many requests open as rows of `ROW_WORDS` fill it: each row is a burst of its own. Raises ``ParamError`` for a unit
+    whose cycles depend on operands: programs are timed by the sizes of runs.
     """
     for unit, spec in units.items():
         if spec.data_dependent:

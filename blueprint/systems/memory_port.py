@@ -24,7 +24,7 @@ from blueprint.systems.description import Memory
 from blueprint.words import MEMORIES
 
 _MASK = (1 << 64) - 1
-#: Largest ``interval`` by which the rate of a memory is approached; a slower one has one beat in more cycles.
+#: Largest ``interval`` of the fraction that stands for a memory's rate; a slower memory has one beat in more cycles.
 FINEST = 256
 
 
@@ -91,11 +91,11 @@ class MemoryPort:
         return self.opened(cycle) and cycle * self.beats % self.interval < self.beats
 
     def cycles(self, words: int) -> int:
-        """Cycles in which so many words move, without a refresh."""
+        """Cycles in which so many words move; without refresh."""
         return ceil_div(words * self.interval, self.beats)
 
     def move(self, cycle: int, later: int = 0) -> int:
-        """The first cycle from one on in which data may move, without a refresh, or the one so many moves later."""
+        """The first cycle from ``cycle`` on in which data may move, or the one ``later`` moves on; without refresh."""
         return self.cycles((cycle - 1) * self.beats // self.interval + 1 + later)
 
     def silent(self, channel: str, made: int, cycle: int) -> bool:

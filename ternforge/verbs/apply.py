@@ -12,7 +12,7 @@ from dse import change
 from dse.fidelity.levels import ANALYTIC
 from dse.study import Study
 from ternforge.folder import YAML, check_file, output_file
-from ternforge.session import Answer, line
+from ternforge.session import Answer, line, spelled
 from ternforge.study import opened
 
 
@@ -64,7 +64,7 @@ def written(answer: Mapping[str, Any], where: Sequence[str]) -> list[str]:
     kept = [f"{answer['point']} keeps {' and '.join(where)}"] if where else []
     if answer["file"] is None:
         return kept
-    parameters = ", ".join(f"{key} {_yaml(value)}" for key, value in answer["parameters"].items())
+    parameters = ", ".join(f"{key} {spelled(value)}" for key, value in answer["parameters"].items())
     following = line("ternforge", "generate", answer["file"], "--out", "rtl")
     known = [] if answer["level"] == ANALYTIC else [f"its numbers in the study are {answer['level']}"]
     return [*kept, f"wrote {answer['file']}: {answer['point']}, {parameters}", *known, f"next: {following}"]
@@ -89,7 +89,7 @@ def remedy(answer: Mapping[str, Any], study: str) -> list[str]:
     family = found["family"]
     moved = [f"family {family['from']} -> {family['to']}"] if family["from"] != family["to"] else []
     moved += [
-        f"{name} {_yaml(each['from'])} -> {_yaml(each['to'])}"
+        f"{name} {spelled(each['from'])} -> {spelled(each['to'])}"
         for name, each in found["parameters"].items()
         if each["from"] is not None and each["to"] is not None
     ]
@@ -107,8 +107,3 @@ def _moved(name: str, each: Mapping[str, Any]) -> str:
     share = "" if each["change"] is None else f" ({100 * each['change']:+.1f} %)"
     heading = quantity.label(name, unit.unit)
     return f"{heading} {unit.number(each['from'])} -> {unit.number(each['to'])}{share}"
-
-
-def _yaml(value: Any) -> str:
-    """A parameter's value as files and `--set` write it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)

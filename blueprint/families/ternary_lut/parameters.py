@@ -21,6 +21,7 @@ import numpy as np
 from blueprint import counting, product
 from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
+from blueprint.files.tree import show
 from blueprint.numbers import (
     FILE_WORDS,
     Number,
@@ -496,7 +497,7 @@ def _exact_bits(p: TernaryLutParameters) -> int:
 
 
 def _refused(p: TernaryLutParameters, name: str, text: str) -> str:
-    return f"Parameter {name} {text.format(repr(getattr(p, name)))}"
+    return f"Parameter {name} {text.format(show(getattr(p, name)))}"
 
 
 def _carry_save_rules(p: TernaryLutParameters) -> Iterator[Rule]:

@@ -136,7 +136,7 @@ def _front(p: VectorParameters) -> Iterator[Unit]:
 
 
 def _tree(p: VectorParameters) -> Iterator[tuple[Number, Number, Number]]:
-    """(sums, bits of words that only wait, words) of every level over the lanes; what is no sum yet is narrow."""
+    """(sums, bits of words that only wait, words) of every level over the lanes; words before a sum are narrow."""
     for level in range(_LEVELS):
         words = ceil_div(p.lanes, 2**level)
         odd = words % 2 * (words > 1)
