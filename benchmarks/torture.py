@@ -92,7 +92,7 @@ def _explore(method: str, study: Path) -> int:
         finally:
             os._exit(1)
     with suppress(ProcessLookupError, PermissionError):
-        os.setpgid(process, process)  # or it might be killed before it has a group
+        os.setpgid(process, process)  # otherwise it might be killed before it has a group
     return process
 
 

@@ -61,7 +61,7 @@ def quick_add(m: Module, name: str, left: Value, right: Value, width: int) -> Va
         m.d.comb += makes.eq(made)
         if reach >= top:
             return a ^ b ^ Cat(Const(0, 1), makes)
-        # Every second group of bits is combined with the group below it; the lowest one needs no bits that pass a carry on.
+        # Every second group of bits is combined with the group below it; no carry passes through the lowest group.
         passes = Signal(top - reach, name=f"{name}_passes{level}")
         m.d.comb += passes.eq(passed)
         odd = [bit // reach % 2 == 1 for bit in range(top)]

@@ -116,7 +116,7 @@ class Factor(FloatUser):
         return product
 
     def _count_in_steps(self, m: Module) -> Value:
-        """The same as :meth:`_count`, with a register for the leading zeros: the length is known long before its use."""
+        """The same as :meth:`_count`, with a register for the leading zeros: the length is known long in advance."""
         exponent, fraction = count_bits(self.spec)
         zeros = self.later(m, "count_zeros", Cat(*leading_zeros(self.length)[0]))
         place = register(
