@@ -229,7 +229,7 @@ class TimingGraph:
     issue: str
 
     def node(self, name: str) -> Node:
-        """The node of that name."""
+        """The node of that name. Raises ``ValueError``."""
         for node in self.nodes:
             if node.name == name:
                 return node
@@ -278,7 +278,7 @@ class TimingGraph:
 
 
 def check_node(node: Node) -> None:
-    """Check one node; see :meth:`TimingGraph.check`."""
+    """Check one node; see :meth:`TimingGraph.check`. Raises ``ValueError``."""
     if node.interval < 1:
         raise ValueError(f"Node {node.name!r}: interval must be at least 1, not {node.interval}")
     names = [loop.name for loop in node.loops]

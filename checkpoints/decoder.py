@@ -91,7 +91,10 @@ def of_folder(folder: Path, name: str | None = None, like: str | None = None) ->
 
 
 def convention_of(section: Section, kind: str) -> Convention:
-    """Read ``quantization_config`` for weights and scales, as model type ``bitnet`` of transformers does."""
+    """Read ``quantization_config`` for weights and scales, as model type ``bitnet`` of transformers does.
+
+    Raises ``SpecError``.
+    """
     config = section.take("quantization_config", (dict, type(None)), default=None)
     if config is None or config.get("quant_method") != "bitnet":
         bits = section.take("weight_bits", (int, type(None)), default=0)

@@ -237,7 +237,10 @@ class Builder:
         self._start("load", needs, moved.row_bytes * moved.rows)
 
     def store(self, name: str, moved: Moved) -> None:
-        """Store what a run left in a staged field, in narrow containers where that is ``narrow``."""
+        """Store what a run left in a staged field, in narrow containers where that is ``narrow``.
+
+        Raises ``ValueError`` for a field without results.
+        """
         staged = self.outputs[name]
         _check_units(name, moved)
         self._transfer("store", moved, staged.number | moved.narrow << NARROW_BIT)

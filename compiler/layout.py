@@ -30,7 +30,7 @@ class Layout:
     base: int = -1
 
     def reserve(self, name: str, size: int, text: str, *, page: bool = False) -> Region:
-        """A region of memory that runs write."""
+        """A region of memory that runs write. Raises ``ValueError`` after the first region with contents."""
         if self.base >= 0:
             raise ValueError(f"Region {name} must be reserved before those with contents")
         return self._add(name, size, text, page)

@@ -74,7 +74,10 @@ class Units:
 
 
 class Product:
-    """The unit of products: the fields of its vector and weights, and how many outputs a run may have."""
+    """The unit of products: the fields of its vector and weights, and how many outputs a run may have.
+
+    Raises ``ParamError`` for a unit whose weights are no words of codes.
+    """
 
     def __init__(self, units: Units) -> None:
         self.spec: Any = units.spec("matrix")
@@ -161,7 +164,7 @@ class Product:
 
 
 class Attends:
-    """The attention unit: a run for each key head."""
+    """The attention unit: a run for each key head. Raises ``ParamError`` for buffers that are too small."""
 
     def __init__(self, units: Units, share: int, context: int) -> None:
         self.spec: Any = units.spec("attention")

@@ -88,7 +88,10 @@ def run(
     shard: Shard | None = None,
     dask: str | None = None,
 ) -> Study:
-    """Search a problem, or continue; see :func:`explore`. ``workers`` are processes: they never change the result."""
+    """Search a problem, or continue; see :func:`explore`. ``workers`` are processes: they never change the result.
+
+    Raises as :func:`explore`.
+    """
     folder, progress = Path(out), progress or Silent()
     if shard is not None:
         shards.check(problem.space, shard)

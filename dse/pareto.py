@@ -229,6 +229,7 @@ def hypervolume(points: Floats, reference: Sequence[float]) -> float:
     """Volume that the points dominate up to ``reference``; a point that is worse than it in any objective adds nothing.
 
     Exact, by slicing along the last objective (Fonseca et al., CEC 2006); meant for fronts and 1 to 4 objectives.
+    Raises ``ValueError`` for a reference of another length.
     """
     points = np.asarray(points, dtype=np.float64)
     limit = np.asarray(reference, dtype=np.float64)

@@ -8,6 +8,7 @@ keeps a sample of its points begins anew instead.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,5 +91,12 @@ def _difference(name: str, before: Any, now: Any) -> str:
             if len(keys) == 1
             else name
         )
-    shown = f"{before} then, {now} now"
+    shown = f"{_text(before)} then, {_text(now)} now"
     return f"{name} ({shown})" if len(shown) <= _SHOWN else name
+
+
+def _text(value: Any) -> str:
+    """A value as files write it, ``nothing`` where there is none."""
+    if value is None or isinstance(value, str):
+        return value or "nothing"
+    return json.dumps(value)

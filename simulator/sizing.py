@@ -26,7 +26,7 @@ class Sizing:
 
 
 def with_capacity(graph: TimingGraph, channel: str, capacity: int) -> TimingGraph:
-    """``graph`` with another capacity of one channel."""
+    """``graph`` with another capacity of one channel. Raises ``ValueError`` for a channel that is not there."""
     if channel not in [item.name for item in graph.channels]:
         known = ", ".join(item.name for item in graph.channels)
         raise ValueError(f"Channel must be one of {known}, not {channel!r}")

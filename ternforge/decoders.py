@@ -33,7 +33,10 @@ def is_system(file: Any) -> bool:
 
 
 def check(section: Section) -> Answer:
-    """A system with every default filled in, its units, its address map, and what limits its largest model."""
+    """A system with every default filled in, its units, its address map, and what limits its largest model.
+
+    Raises ``SpecError`` for a bad file, and for a system without a host whose largest model has no program.
+    """
     system = system_from(section)
     try:
         technology = _technology(system)
@@ -148,7 +151,7 @@ def _technology(system: System, named: str | Path | None = None) -> Technology:
 
 
 def technology_of(file: System | str | Path, system: System, named: str | Path | None) -> Technology:
-    """The technology, refused with the line of the file where the file names it."""
+    """The technology, refused with the line of the file where the file names it. Raises ``SpecError``."""
     try:
         return _technology(system, named)
     except ParamError as problem:

@@ -39,7 +39,10 @@ TOKENS = 16
 
 
 def port(system: System, name: str, clock_mhz: float) -> MemoryPort:
-    """The behavior of memory: a named one, or what the system says in cycles of its clock."""
+    """The behavior of memory: a named one, or what the system says in cycles of its clock.
+
+    Raises ``ParamError`` for an unknown name.
+    """
     if name != OWN_MEMORY:
         if name not in BEHAVIORS:
             hint = suggestion(name, MEMORIES)
@@ -227,7 +230,10 @@ def simulate_system(
 
 
 def picture_of(system: System, hardware: Hardware, trained: Checkpoint, asked: Asked, note: Note) -> Image:
-    """The image that is asked for: what was compiled before, or what is compiled now."""
+    """The image that is asked for: what was compiled before, or what is compiled now.
+
+    Raises ``ParamError`` for an image of another checkpoint, and for ``calibrate`` beside an image.
+    """
     if asked.image is not None and asked.calibrate is not None:
         raise ParamError(
             "calibrate must not be given beside an image, whose steps were measured when it was compiled"

@@ -153,7 +153,10 @@ def check_file(out: str | Path, suffixes: tuple[str, ...], *, schema: str = "", 
 
 
 def finish(folder: Path) -> None:
-    """Complete what a killed run had begun to move into ``folder``."""
+    """Complete what a killed run had begun to move into ``folder``.
+
+    Raises ``ParamError`` where another process is writing it.
+    """
     record = Record.of(folder)
     if not record.pending:
         return

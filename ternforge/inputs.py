@@ -41,7 +41,10 @@ def read_design(design: DesignLike, overrides: Mapping[str, str] | None = None) 
 
 
 def read_workload(workload: WorkloadLike) -> Workload:
-    """Read a workload from a file, from a size such as ``"1x2560x6912"``, or from a task."""
+    """Read a workload from a file, from a size such as ``"1x2560x6912"``, or from a task.
+
+    Raises ``SpecError`` for a bad file.
+    """
     if isinstance(workload, Workload):
         return workload
     if isinstance(workload, Task):

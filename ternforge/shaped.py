@@ -61,7 +61,10 @@ def tokens_of(prompt: str | int | None) -> int | None:
 
 
 def simulate_shapes(file: System | str | Path, asked: Asked, note: Note = silent) -> Answer:
-    """Exact cycles of one token behind a context, and of a prompt where one is asked for; memory is at rest before."""
+    """Exact cycles of one token behind a context, and of a prompt where one is asked for; memory is at rest before.
+
+    Raises ``ParamError``.
+    """
     system = file if isinstance(file, System) else read_system(file)
     clock = decoding.clock_of(system)
     port = decoding.port(system, asked.memory, clock)

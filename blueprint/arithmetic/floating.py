@@ -33,7 +33,8 @@ class FloatFormat:
     """Sign, exponent and fraction, from the highest bit down; ``1 + exponent_bits + fraction_bits`` bits.
 
     With ``infinities`` the highest exponent stands for infinity and NaN as in IEEE 754. Without, only its pattern of
-    all ones is NaN and the rest are finite (OCP 8-bit floating point, E4M3).
+    all ones is NaN and the rest are finite (OCP 8-bit floating point, E4M3). Raises ``TypeError`` and
+    ``ParamError`` for other numbers of bits.
     """
 
     name: str

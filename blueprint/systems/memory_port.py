@@ -44,7 +44,7 @@ NEVER = _MASK
 
 @dataclass(frozen=True)
 class Silence:
-    """``channel`` makes ``after`` handshakes, and from then on none before cycle ``until``."""
+    """``channel`` makes ``after`` handshakes, and from then on none before cycle ``until``. Raises ``ValueError``."""
 
     channel: str
     after: int = 0
@@ -59,7 +59,7 @@ class Silence:
 
 @dataclass(frozen=True)
 class MemoryPort:
-    """Behavior of external memory: cycles, and how many requests it holds."""
+    """Behavior of external memory: cycles, and how many requests it holds. Raises ``ValueError``."""
 
     latency: int = 20
     spread: int = 0  # the most that ``extra`` is

@@ -59,7 +59,7 @@ class Memory:
         return found
 
     def write(self, address: int, data: Octets) -> None:
-        """Write bytes of every sequence."""
+        """Write bytes of every sequence. Raises ``Stuck`` for a store into the image."""
         end = address + data.shape[1]
         if end > self.base:
             raise Stuck(f"A store must end before the image at {self.base}, not at {end}")
@@ -245,7 +245,7 @@ class Golden:
     def take(self, name: str, beats: int) -> tuple[Integers, Sources]:
         """The next beats of a field as elements, and the places in the image that they are from.
 
-        Those that the next run takes too stay there.
+        Those that the next run takes too stay there. Raises ``Stuck`` where they do not belong to one run.
         """
         staged, found, sources, taken = self.places[name], [], [], list[_Beats]()
         left = beats * staged.elements

@@ -171,7 +171,10 @@ class Machine:
         self.fetching = self.halts = self.moves = False
 
     def run(self) -> Trace:
-        """All passes, to the cycle in which the interrupt is high."""
+        """All passes, to the cycle in which the interrupt is high.
+
+        Raises ``RuntimeError`` for a program that does not end.
+        """
         self._ask(control.NEXT_PASS)
         cycle = last = 0
         while self.over < 0:

@@ -29,7 +29,8 @@ def apply(
     ``where`` are limits such as ``area_um2<=20000``. Of a point that breaks one of them nothing is written: ``change``
     then leads to the nearest design of the study that keeps them and the study's own, with the parameters that differ
     and every metric before and after; where no design does, ``nearest`` comes closest. ``level`` says where the study's
-    numbers of the point are from. ``out`` may be left out with ``where`` alone.
+    numbers of the point are from. ``out`` may be left out with ``where`` alone. Raises ``ParamError``: no such
+    point, a bad limit, no ``out``.
     """
     if out is None and not where:
         raise ParamError("Output must be given, unless where is")

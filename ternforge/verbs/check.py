@@ -30,7 +30,7 @@ def check(path: str | Path, overrides: Mapping[str, str] | None = None) -> Answe
 
 
 def validate(path: str | Path, overrides: Mapping[str, str], only: str | None = None) -> Answer:
-    """Check a file as :func:`check` does; it must be of the schema ``only`` if one is given."""
+    """Check a file as :func:`check` does; it must be of the schema ``only`` if one is given. Raises ``SpecError``."""
     section = read(path)
     readers: dict[str, Callable[[Section], Answer]] = {
         schemas.DESIGN: lambda found: _design(found, overrides),

@@ -68,7 +68,8 @@ def simulate(
     Without a checkpoint, a system takes a ``model`` by its shapes (the largest one where none is named), a ``context``
     in front of the token that is decoded, and ``prompt`` as a number of tokens: ``phases`` have exact cycles, stalls,
     traffic and energy by unit, layer and step, and no values. ``trace`` has the pass that decodes the token, ``window``
-    (``"a:b"``, or the mark of a layer, ``"L3"``, ``"head"``) a part of it.
+    (``"a:b"``, or the mark of a layer, ``"L3"``, ``"head"``) a part of it. Raises ``ParamError`` for arguments
+    that do not belong together.
     """
     theirs: dict[str, Any] = {
         "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "temperature": temperature, "memory": memory,

@@ -166,6 +166,7 @@ class FloatAdd(FloatBlock):
     """Adds two floats, rounded to nearest even.
 
     ``unsigned`` operands and results have no sign bit; operands lack ``short`` of the lowest fraction bits.
+    Raises ``ParamError`` for an unknown operation, and for one that does not go with these.
     """
 
     def __init__(
