@@ -111,7 +111,7 @@ def rows(study: Path) -> dict[str, list[Any]]:
 
 
 def _faults(study: Path, before: list[Any], expected: dict[str, list[Any]], finished: bool) -> list[str]:
-    """What a kill did that it must not do."""
+    """The faults that a kill caused."""
     now = rows(study)
     batches = now.get("batches", [])
     found = []

@@ -24,7 +24,7 @@ def still(step: Number) -> Number:
 
 
 def first_piece(steps: Number) -> Number:
-    """Bits of the lowest piece of a counter that counts down by a step of so many bits; it holds twice the step."""
+    """Bits of the lowest piece of a counter that counts down by steps of ``steps`` bits; it holds twice the step."""
     return larger(steps + 1, REACH)
 
 

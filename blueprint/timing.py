@@ -118,7 +118,7 @@ def reduced(loops: Sequence[Loop], only: Mapping[str, str] = MappingProxyType({}
 
 
 def _edge(inner: Any, loop: Loop, which: str) -> Any:
-    """What the first or last iteration of a loop holds, per run of the loop."""
+    """The work of the first or last iteration of a loop, per run of the loop."""
     if not isinstance(inner, np.ndarray):
         return inner
     ends = np.cumsum(np.broadcast_to(loop.count, _outer(inner, loop.count)))
@@ -126,7 +126,7 @@ def _edge(inner: Any, loop: Loop, which: str) -> Any:
 
 
 def _all(inner: Any, loop: Loop) -> Any:
-    """What all iterations of a loop hold, per run of the loop."""
+    """The work of all iterations of a loop, per run of the loop."""
     count: Any = loop.count
     if not isinstance(inner, np.ndarray):
         return inner * count

@@ -84,7 +84,7 @@ def _check_multiple(path: Path, tensor: Described, count: int, what: str, block:
 
 
 def _check_places(path: Path, header: gguf_header.Header, sizes: dict[str, int], total: int) -> None:
-    """Refuse tensors that do not lie in the file, one behind the other."""
+    """Refuse tensors that lie outside of the file or overlap."""
     end, before = header.start, ""
     for tensor in sorted(header.tensors, key=lambda each: each.offset):
         first = header.start + tensor.offset

@@ -89,7 +89,7 @@ class _Cursor:
             raise fault(self.path, f"{what} must be UTF-8 at byte {self.at - len(raw)}, and is not") from None
 
     def count(self, least: int, what: str) -> int:
-        """A number of items, each of which takes at least so many bytes."""
+        """A number of items, each of which takes at least ``least`` bytes."""
         found = self.number("<Q", what)
         if found * least > len(self.data) - self.at:
             raise fault(self.path, f"{what} must fit into the file of {len(self.data)} bytes, not be {found}")

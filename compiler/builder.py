@@ -124,7 +124,7 @@ class _Book:
 
 
 class _Memory:
-    """Who wrote and who read which bytes last."""
+    """The last writers and readers of bytes."""
 
     def __init__(self) -> None:
         self._writes, self._reads = _Book(), _Book()
@@ -266,7 +266,7 @@ class Builder:
         return staged.depth - sum(one.words for one in self._full[name] if one.gone is None)
 
     def _room(self, staged: Staged, words: int, filled: int) -> list[Done]:
-        """Instructions that must end before so many words have room in a FIFO; notes that they are there."""
+        """Instructions that must end before ``words`` words have room in a FIFO; notes that they are there."""
         unit = staged.unit if staged.direction == "in" else "store"
         held, left = self._full[staged.name], staged.depth - words
         if left < 0:
@@ -292,7 +292,7 @@ class Builder:
         self.put(unit, REPEAT, repeat)
 
     def run(self, unit: str, results: Mapping[str, int], ahead: str = "", *, leaves: bool = False) -> None:
-        """Start a unit on what was loaded for it, keeping so many words of each of these ``results``.
+        """Start a unit on what was loaded for it, keeping ``words`` words of each of these ``results``.
 
         Later runs have transfers of the field ``ahead`` too: the run takes the oldest transfer of it, or ``leaves`` it
         there for the next run.

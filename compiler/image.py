@@ -1,4 +1,4 @@
-"""An image as a folder: what stands in memory, the programs as a listing, and what a host has to know.
+"""An image as a folder: the contents of memory, the programs as a listing, and the facts that a host needs.
 
 ``image.bin`` is loaded at the address ``base`` of ``image.json``; ``program.lst`` has a line for every instruction.
 """

@@ -1,4 +1,4 @@
-"""What a compiled model consists of: its products in tiles, its vectors in memory, its constants."""
+"""The parts of a compiled model: its products in tiles, its vectors in memory, its constants."""
 
 from __future__ import annotations
 

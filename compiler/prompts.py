@@ -20,7 +20,7 @@ class Turn:
 
 
 def turns(prompt: int, count: int, block: int) -> list[Turn]:
-    """The passes of a prompt of so many tokens and of ``count`` tokens behind it, ``block`` tokens of it at a time.
+    """The passes of a prompt of ``prompt`` tokens and of ``count`` tokens behind it, ``block`` tokens of it at a time.
 
     The pass of the last token of a prompt also chooses the first token behind it. Where the other tokens are no
     whole number of blocks, the second block begins within the first: both compute the same for the tokens they share.

@@ -151,7 +151,7 @@ class Product:
         return np.pad(beats, ((0, 0), (0, self.weights.beat_bytes - beats.shape[1])))
 
     def size(self, k: int, n: int) -> tuple[int, int]:
-        """Beats and bytes of the weights of so many outputs."""
+        """Beats and bytes of the weights of ``n`` outputs over ``k`` inputs."""
         if (k, n) not in self._sizes:
             beats = self.beats(np.zeros((n, k), np.int8))
             self._sizes[k, n] = len(beats), beats.size
@@ -196,7 +196,7 @@ class Attends:
         return PACKED_LEVELS if self.packed else LEVELS
 
     def size(self, elements: int) -> int:
-        """Bytes of so many elements of the cache."""
+        """Bytes of ``elements`` elements of the cache."""
         return elements * (PACKED if self.packed else int(self.key.field.width)) // 8
 
     def _check_width(self, units: Units) -> None:
@@ -228,7 +228,7 @@ class Attends:
         raise AssertionError
 
     def task(self, keys: int, mask: str | None = None) -> Attention:
-        """One query of each head of a key head, over so many keys."""
+        """One query of each head of a key head, over ``keys`` keys."""
         return Attention(1, keys, self.share, 1, self.dim, mask or self.mask)
 
     def _check(self, keys: int) -> None:

@@ -172,7 +172,7 @@ def _worker_count(space: Space, wanted: int | None) -> int:
 
 @dataclass(frozen=True)
 class _Crew:
-    """Who evaluates: this process, ``workers`` processes of this machine, or those of a Dask scheduler."""
+    """The evaluating workers: this process, ``workers`` processes of this machine, or those of a Dask scheduler."""
 
     workers: int = 1
     dask: str | None = None

@@ -73,7 +73,7 @@ def emit(top: Block, told: Told = untold) -> Emitted:
 
 @contextmanager
 def _ticking(told: Told, begin: int, seconds: float) -> Iterator[None]:
-    """While the block runs, report the share that should be done of work that takes about so many seconds."""
+    """While the block runs, report the share that should be done of work that takes about ``seconds``."""
     ended, since = threading.Event(), time.monotonic()
 
     def tick() -> None:

@@ -173,7 +173,7 @@ def _predicted(hardware: Hardware, picture: Image, memory: MemoryPort) -> dict[s
 
 
 def compile_lines(answer: Mapping[str, Any]) -> Iterator[str]:
-    """What was written, for people."""
+    """The files written, as text for people."""
     yield f"{answer['model']} on {answer['system']}: wrote {answer['folder']}"
     rows = [
         [name, one["instructions"], one["bytes"], one["cycles"]] for name, one in answer["programs"].items()
@@ -189,7 +189,7 @@ def compile_lines(answer: Mapping[str, Any]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a simulation is asked for."""
+    """The options of a simulation."""
 
     prompt: str
     tokens: int = TOKENS

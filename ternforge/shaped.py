@@ -34,7 +34,7 @@ PROGRAM, REST = "program", "clocks and leakage"
 
 @dataclass(frozen=True)
 class Asked:
-    """What a simulation of shapes is asked for: the largest model of the system where none is named.
+    """The options of a simulation of shapes: the largest model of the system where none is named.
 
     ``trace`` is a file for the pass that decodes the token; ``window`` are cycles of it (``"a:b"``) or the mark of a
     layer.
@@ -131,7 +131,7 @@ def _planned(system: System, asked: Asked, note: Note) -> tuple[Plan, int]:
 def _run(
     plan: Plan, tables: Mapping[str, Table], machine: Passes, each: Sequence[tuple[str, int]], note: Note
 ) -> tuple[list[Sums], list[int], Ran]:
-    """Passes one behind the other: sums by program, the cycle in which the next one is asked for, and the last."""
+    """Consecutive passes: sums by program, the cycle in which the next one is asked for, and the last."""
     adding = {
         name: Adding(machine.runs, tables[name], plan.program(name).notes)
         for name in dict.fromkeys(n for n, _ in each)

@@ -49,19 +49,19 @@ WORK = {"matrix": "product", "attention": "attention", "vector": "elements"}
 
 # How long steps take, in cycles: t is the cycle in which an instruction begins ----------------------------------------
 
-#: From the begin of ``set`` or ``setp`` to a register file to its end; to any other register it is 0.
+#: Cycles from the start of a ``set`` or ``setp`` to a register file to its end; to any other register it takes 0.
 WRITE = 2
-#: From the begin of ``start`` to the cycle in which a transfer is offered to its mover.
+#: Cycles from the start of ``start`` to the cycle in which a transfer is offered to its mover.
 OFFER = 1
 #: From the cycle in which a mover takes a load to the last one of its turn in the queue.
 ASKED = 1
-#: From the begin of ``start`` to the first cycle in which a unit takes beats.
+#: Cycles from the start of ``start`` to the first cycle in which a unit takes beats.
 FIRST_BEAT = 3
 #: From the last beat of a run to the cycle in which its status says so.
 DONE = 1
 #: From a beat of a load to the first cycle in which a unit can take the beat of a field that it completes.
 STAGED = 1
-#: From the begin of ``start`` to the first look at the status, from one look to the next, and from a look to its word.
+#: Cycles from the start of ``start`` to the first read of the status, from read to read, and from a read to its word.
 FIRST_LOOK, LOOK, ANSWER = 2, 3, 2
 #: From the dispatch of an instruction to the first cycle in which it can begin.
 DISPATCH = 1
@@ -72,7 +72,7 @@ CLEAR = 4
 
 
 def run_end(begin: int, cycles: int) -> int:
-    """The cycle in which ``start`` of a unit ends that began in ``begin``, for a run of so many cycles."""
+    """The cycle in which ``start`` of a unit ends that began in ``begin``, for a run of ``cycles``."""
     done = begin + FIRST_BEAT + cycles - 1 + DONE
     looks = max(0, ceil_div(done - begin - FIRST_LOOK, LOOK))
     return begin + FIRST_LOOK + looks * LOOK + ANSWER

@@ -10,7 +10,7 @@ happened in earlier ones alone.
 * Words of a write are accepted once their request was; its answer is offered ``latency + extra(i)`` cycles after the
   last word, and stays.
 * Beyond ``size`` bytes the answer is DECERR, in a ``poisoned`` range SLVERR; what is written there is lost.
-* A channel that has a ``silence`` makes so many handshakes, and then no other before it is over.
+* A channel that has a ``silence`` makes a number of handshakes, and then no other before the silence is over.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class MemoryPort:
         return self.opened(cycle) and cycle * self.beats % self.interval < self.beats
 
     def cycles(self, words: int) -> int:
-        """Cycles in which so many words move; without refresh."""
+        """Cycles in which ``words`` words move, without refresh."""
         return ceil_div(words * self.interval, self.beats)
 
     def move(self, cycle: int, later: int = 0) -> int:
@@ -99,7 +99,7 @@ class MemoryPort:
         return self.cycles((cycle - 1) * self.beats // self.interval + 1 + later)
 
     def silent(self, channel: str, made: int, cycle: int) -> bool:
-        """True if a channel that made so many handshakes makes no other in the cycle."""
+        """True if a channel that made ``made`` handshakes makes no other in the cycle."""
         one = self.silence
         return one is not None and one.channel == channel and made >= one.after and cycle < one.until
 

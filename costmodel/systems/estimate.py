@@ -49,7 +49,7 @@ units is in no number; neither is a host's."""
 #: Most results of each kind (unit costs, programs, phases) that are remembered.
 _REMEMBERED = 64
 T = TypeVar("T")
-#: A function that gives the runs of a phase: of a system and a plan at a clock in MHz, behind or of so many tokens.
+#: Gives the runs of a phase: of a system and a plan at a clock in MHz, behind a number of tokens or for that number.
 Passes = Callable[[System, Plan, float, int], list[Run]]
 
 #: Buffers by name, and what no unit and no buffer is.
@@ -87,7 +87,7 @@ class Around:
 
 @dataclass(frozen=True)
 class Costs:
-    """What a system costs in a technology, before any work."""
+    """The costs of a system in a technology, before any work."""
 
     units: Mapping[str, Cost]
     buffers: Mapping[str, Buffer]
@@ -276,7 +276,7 @@ def _attempted(made: Callable[[], Plan]) -> Plan | ParamError:
 
 
 def _remembered(known: dict[Hashable, T], key: Hashable, made: Callable[[], T]) -> T:
-    """What stands under a key, made where nothing does; the oldest of many is forgotten."""
+    """The value of a key, made where there is none; the oldest of many is forgotten."""
     if key not in known:
         if len(known) >= _REMEMBERED:
             del known[next(iter(known))]

@@ -88,7 +88,7 @@ def timeline(system: System, operations: Iterable[Operation], clock_mhz: float, 
 
 
 def of_runs(system: System, runs: Iterable[Run], clock_mhz: float) -> Timeline:
-    """The runs of a compiled program one behind the other; of the ports that of loads is the busiest."""
+    """The runs of a compiled program in their order; the port of loads is the busiest port."""
     now, moved, steps = 0.0, 0, []
     for run in runs:
         end = now + run.cycles / (clock_mhz * 1e6)

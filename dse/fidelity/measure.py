@@ -1,4 +1,4 @@
-"""What each level measures of a design: cycles by the exact simulator; area, clock, flip-flops, energy by synthesis.
+"""Measurements of a design at each level: cycles by the exact simulator; area, clock, flip-flops, energy by synthesis.
 
 All other numbers follow from these by the formulas of the analytical model, so that a number of a higher level differs
 from that of a lower one by what was measured, and by nothing else.

@@ -1,4 +1,4 @@
-"""What is between the sequencer and the movers: queues, tokens, executors, staging and the units."""
+"""The parts between the sequencer and the movers: queues, tokens, executors, staging and the units."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

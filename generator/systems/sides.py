@@ -1,4 +1,4 @@
-"""What stands between staging and its ends: the movers on one side, the streams of the units on the other."""
+"""The parts between staging and its ends: the movers on one side, the streams of the units on the other."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -36,7 +36,7 @@ def check(spec: Spec, folder: Path, todo: Sequence[Case], *, seed: int = 1, time
     ``folder`` was generated from ``spec`` and may have been changed since.
     Raises ``ParamError`` for a case whose sizes the hardware refuses, before anything is built,
     :class:`toolchain.process.ToolError` where the Verilog is not legal, ``ParamError`` where the folder is not one of
-    ours or its top module lacks a port. A design that hangs or ends the simulator is told in the report.
+    ours or its top module lacks a port. The report names a design that hangs or ends the simulator.
     """
     return prepare(spec, folder, todo, seed=seed).run(timeout_s=timeout_s)
 

@@ -247,7 +247,7 @@ def more_values(shell: Shell, work: Sequence[Job]) -> Scenario:
     for job in raising(work):
         steps += whole(shell, job)
     what = "and with flags that one row raises for one reason"
-    return Scenario("values", f"more random runs, one behind the other and unstalled, {what}", steps)
+    return Scenario("values", f"more random runs, back to back and unstalled, {what}", steps)
 
 
 def raising(work: Sequence[Job]) -> Iterator[Job]:

@@ -84,7 +84,7 @@ class Jobs(NamedTuple):
 
 
 class Book(NamedTuple):
-    """When instructions began and ended, what they waited for and how long; and the state of a pass."""
+    """Begin and end of instructions, the reasons and lengths of their waits, and the state of a pass."""
 
     begins: Ints
     ends: Ints

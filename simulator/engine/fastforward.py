@@ -22,7 +22,7 @@ def begin(m: Machine) -> None:
 
 @compiled
 def advance(m: Machine, budget: int) -> int:
-    """Run on for at most ``budget`` cycles that are looked at; DONE, DEADLOCK or PAUSED."""
+    """Run on for at most ``budget`` simulated cycles; DONE, DEADLOCK or PAUSED."""
     clock = m.clock[0]
     for _ in range(budget):
         later = cycle(m)

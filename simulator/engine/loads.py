@@ -90,7 +90,7 @@ def _restore(loads: Loads, m: Moving, now: int) -> None:
 
 @inner
 def _capture(loads: Loads, m: Moving, now: int, flights: int) -> int:
-    """The number of the state in cycle ``now``, with so many loads to be done; -1 if all others are forgotten."""
+    """The number of the state in cycle ``now``, with ``flights`` loads to be done; -1 if all others are forgotten."""
     states, rings, size = loads.states, loads.rings, loads.rings.shape[1]
     row = loads.clock[STATES] if loads.phases > 0 else 1
     forgets = row == len(states)

@@ -65,7 +65,7 @@ class Trace:
     positions: Sequence[int] = ()
 
     def value(self, span: Span) -> int:
-        """What an instruction wrote."""
+        """The values that an instruction wrote."""
         return span.text.value + self.positions[span.place] * (span.text.kind == "setp")
 
 

@@ -251,7 +251,7 @@ def alone(begins: Integers, ends: Integers) -> Integers:
 
 
 class Passes:
-    """A system that runs passes one behind the other, from cycle 0 on."""
+    """A system that runs one pass after the other, from cycle 0 on."""
 
     def __init__(self, hardware: Hardware, memories: Sequence[MemoryPort], runs: Runs) -> None:
         self.hardware, self.runs = hardware, runs

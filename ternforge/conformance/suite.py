@@ -28,7 +28,7 @@ from toolchain import process, verilator
 
 #: Share of its peak that the best of some designs must reach on its typical task.
 _NEAR_PEAK = 0.8
-#: Writes a design in a process of its own, within so many seconds.
+#: Writes a design in a process of its own, within this many seconds.
 _WRITE = (
     "import sys; from pathlib import Path; from blueprint.files.design import read_design;"
     "from generator.export import write_hardware; write_hardware(read_design(sys.argv[1]).spec, Path(sys.argv[2]))"

@@ -501,7 +501,7 @@ def _refused(p: TernaryLutParameters, name: str, text: str) -> str:
 
 
 def _carry_save_rules(p: TernaryLutParameters) -> Iterator[Rule]:
-    """What carry-save accumulators and registers inside a carry-save reduction ask for."""
+    """The requirements of carry-save accumulators and of registers inside a carry-save reduction."""
     save = flag(p.reduction == "carry_save") * p.whole
     yield Rule(
         "carry_save_sums",

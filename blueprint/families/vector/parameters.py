@@ -328,7 +328,7 @@ class VectorParameters(Spec):
 
     @property
     def product_form(self) -> str:
-        """What the names of modules say of registers inside products."""
+        """The part of the names of modules that states registers inside products."""
         return f"_p{self.product_stages}" if self.product_stages else ""
 
     @property

@@ -146,7 +146,7 @@ def _unsigned(chain: tuple[Step, ...]) -> tuple[Step, ...]:
 
 
 def _short(chain: tuple[Step, ...], bits: int) -> tuple[Step, ...]:
-    """The steps of operands that lack so many of the lowest fraction bits; nothing holds these zeros."""
+    """The steps of operands whose lowest fraction bits are 0 and not held."""
     order, align, total, *others = chain
 
     def longer(v: Values, *names: str) -> Values:
