@@ -195,7 +195,7 @@ struct Late {
     uint64_t cycle, address, value;
 };
 
-// Runs to the interrupt, or for the given number of cycles.
+// Runs to the interrupt, or for so many cycles.
 static bool run(uint64_t limit, const Late& late) {
     auto& p = dut.ports;
     for (uint64_t t = 0; t < limit; ++t) {
