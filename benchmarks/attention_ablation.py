@@ -24,7 +24,7 @@ from checkpoints.ternary import Floats
 from compiler import calibration
 from compiler.calibration import Steps
 
-#: What attention takes and gives.
+#: Vectors that attention takes and gives.
 ALL = ("query", "key", "value", "mixed")
 _ROOT = Path(__file__).resolve().parents[1] / "examples"
 

@@ -81,7 +81,7 @@ def integer_case(name: str, count: int, seed: int) -> Case:
 
 
 def tail_case(count: int, weight_fraction: int, seed: int) -> Case:
-    """The worst for weights of so many bits."""
+    """The worst case for weights of ``weight_fraction`` fraction bits."""
     return _integer_case(tail(count, weight_fraction), np.random.default_rng(seed))
 
 

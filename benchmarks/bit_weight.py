@@ -77,7 +77,7 @@ class Shape:
 
 
 class Array(Block):
-    """Elements, what feeds them and the registers between."""
+    """Elements, their operand registers and encoders, and the registers between them."""
 
     place = "array"
 

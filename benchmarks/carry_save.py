@@ -33,12 +33,12 @@ FORMS: dict[str, dict[str, Any]] = {
         "carry_save_sums": True, "resolve_cycles": 4, "reduction_stages": 2,
     },
 }  # fmt: skip
-#: Periods asked for, in twentieths of the one of least area.
+#: Required periods, in twentieths of the one of least area.
 SHARES = range(19, 9, -1)
 
 
 def core(macs: int, **more: Any) -> TernaryLutSpec:
-    """A core of so many multiply-accumulates a cycle."""
+    """A core of ``macs`` multiply-accumulates a cycle."""
     return TernaryLutSpec(
         mu=MU, lut_count=macs // (MU * COLUMNS), fetch_count=COLUMNS, act_width=8, k_max=LENGTH, n_max=LENGTH,
         n_tile=COLUMNS, m_max=1, build_register=True, fetch_register=True, reduction_register=True, **more,

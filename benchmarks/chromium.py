@@ -29,7 +29,7 @@ _OPTIONS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-#: The file descriptors by which Chromium hears and answers.
+#: The file descriptors from which Chromium reads commands and to which it writes answers.
 _HEARS, _ANSWERS = 3, 4
 
 

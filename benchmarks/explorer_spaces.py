@@ -36,7 +36,7 @@ def _tables(workload: str, act: str, luts: str, fetches: str) -> str:
 _DECODE = (
     "workload: {model: bitnet_2b4t, phase: decode, tokens: 1, context: 1024}\nprompt_tokens: 64\n" + _GOALS
 )
-#: Products of three models in decode and of their prompts, every one of other sizes: 21 kinds, each so many times.
+#: Products of three models in decode and of their prompts, every one of other sizes: 21 kinds, each this many times.
 _SHAPES = (
     (1, 2560, 2560, 60), (1, 2560, 640, 60), (1, 2560, 6912, 60), (1, 6912, 2560, 30), (1, 2560, 3840, 30),
     (1, 2560, 13824, 30), (1, 1536, 1536, 96), (1, 1536, 4096, 48), (1, 4096, 1536, 24), (1, 3200, 3200, 104),

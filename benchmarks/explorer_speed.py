@@ -24,9 +24,9 @@ from dse.progress import Silent
 from dse.space import MOST_KEPT
 from dse.space_file import read_space
 
-#: What issue and page promise, on the first space.
+#: Rates that the first space must reach, in designs per second.
 TARGET = 1_000_000
-#: Designs of the flat way: enough that what a study costs however small it is does not count.
+#: Designs that are evaluated as flat columns: enough to make the fixed cost of a study negligible.
 FLAT = 65_536
 
 

@@ -29,7 +29,7 @@ from dse.space_file import space_from
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "lut_or_array.md"
 LENGTH = 6912
 SIZES = (64, 256, 1024, 4096)
-#: Designs compared at a size sustain so many times its rate.
+#: Designs compared at a size sustain this many times its rate.
 SLOWEST, FASTEST = 0.9, 4.0
 TABLES, ARRAYS = "ternary_lut", "systolic"
 TOKENS = {"decode": 1, "prompt": 64}

@@ -73,7 +73,7 @@ VARIED: Mapping[str, tuple[str, ...]] = {
 
 
 class Turn(NamedTuple):
-    """What systems have in turns: family of products, bits of cache, embedding and memory port; 24 have every four."""
+    """The options that systems take in turns: product family, bits of cache, embedding and port; 24 have every four."""
 
     product: str
     cache: int
@@ -123,14 +123,14 @@ def drawn(number: int) -> Case:
 
 
 def in_blocks(case: Case, block: int) -> Case:
-    """The same system and model with prompts in blocks of so many tokens."""
+    """The same system and model with prompts in blocks of ``block`` tokens."""
     hardware = dataclasses.replace(case.hardware, block=block)
     found = compile_model(hardware, case.found.checkpoint, case.found.steps)
     return dataclasses.replace(case, found=found)
 
 
 def turn(number: int) -> Turn:
-    """What the system of a number has for sure."""
+    """The options that the system of a number must have."""
     found: list[Any] = []
     for choices in (families(Gemm), (8, PACKED), (EMBEDDING, INTEGERS), WIDTHS):
         number, place = divmod(number, len(choices))
@@ -237,7 +237,7 @@ def build(hardware: Hardware, folder: Path, engine: rtl.Engine = "cxxrtl") -> Pa
 
 
 def proofs(case: Case, bench: Path) -> Iterator[tuple[str, proving.Proof]]:
-    """What the RTL did under every behavior of memory."""
+    """The results of the RTL under every behavior of memory."""
     picture = image.of_compiled(case.found)
     for name, port in case.ports.items():
         decoded = decoding.decode(case.hardware, picture, case.prompt, case.count, port)
@@ -245,7 +245,7 @@ def proofs(case: Case, bench: Path) -> Iterator[tuple[str, proving.Proof]]:
 
 
 def described(case: Case) -> dict[str, Any]:
-    """What was drawn."""
+    """The drawn system and model, as a record."""
     model, hardware = case.found.checkpoint.decoder.model, case.hardware
     names = (
         "hidden", "ffn", "layers", "heads", "kv_heads", "head_dim", "vocab", "context", "activation", "sub_norms",
@@ -272,7 +272,7 @@ def _plain(value: Any) -> Any:
 
 
 def record(case: Case, bench: Path) -> dict[str, Any]:
-    """What was drawn and what came of it."""
+    """The drawn system and model and the results, as a record."""
     runs = {
         name: {
             "tokens": proof.tokens, "cycles": proof.cycles, "instructions": proof.instructions,
@@ -306,7 +306,7 @@ def write(path: Path, engine: str, found: Mapping[int, Any]) -> None:
 
 
 def table(content: Mapping[str, Any]) -> str:
-    """How many systems of a record have what, and what all runs add up to."""
+    """The number of systems of a record with each option, and the totals of all runs."""
     systems = content["systems"].values()
     lines = [["of the systems", "so many have"]]
     for what, keys in VARIED.items():
@@ -318,7 +318,7 @@ def table(content: Mapping[str, Any]) -> str:
 
 
 def at(one: Any, keys: Sequence[str]) -> Any:
-    """What stands in a record behind some keys."""
+    """The values in a record under some keys."""
     for key in keys:
         one = one[key]
     return one

@@ -85,7 +85,7 @@ def snapshot(chosen: tuple[str, int]) -> dict[str, str]:
 
 
 def snapshots(designs: int, jobs: int) -> dict[str, dict[str, str]]:
-    """Hashes of so many designs of each family."""
+    """Hashes of ``designs`` designs of each family."""
     every = [(family, number) for family in registry.families() for number in range(designs)]
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         found = zip(every, pool.imap(snapshot, every), strict=True)

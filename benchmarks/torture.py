@@ -92,7 +92,7 @@ def _explore(method: str, study: Path) -> int:
         finally:
             os._exit(1)
     with suppress(ProcessLookupError, PermissionError):
-        os.setpgid(process, process)  # or it might be killed before it has a group
+        os.setpgid(process, process)  # otherwise it might be killed before it has a group
     return process
 
 
@@ -111,7 +111,7 @@ def rows(study: Path) -> dict[str, list[Any]]:
 
 
 def _faults(study: Path, before: list[Any], expected: dict[str, list[Any]], finished: bool) -> list[str]:
-    """What a kill did that it must not do."""
+    """The faults that a kill caused."""
     now = rows(study)
     batches = now.get("batches", [])
     found = []

@@ -1,7 +1,7 @@
 """Flip-flops of counters whose carry never passes more than a few bits in a cycle.
 
-A long counter is cut into pieces. Beside each piece but the last stands a flag, computed one step ahead: a step of the
-counter carries beyond the piece. So the pieces step in the same cycle, and the number is exact in every cycle.
+A long counter is cut into pieces. Each piece but the last has a flag, computed one step ahead, which says that the next
+step carries beyond the piece. So all pieces step in the same cycle, and the number is exact in every cycle.
 ``generator/cells/counter.py`` is the hardware.
 """
 
@@ -24,7 +24,7 @@ def still(step: Number) -> Number:
 
 
 def first_piece(steps: Number) -> Number:
-    """Bits of the lowest piece of a counter that counts down by a step of so many bits; it holds twice the step."""
+    """Bits of the lowest piece of a counter that counts down by steps of ``steps`` bits; it holds twice the step."""
     return larger(steps + 1, REACH)
 
 

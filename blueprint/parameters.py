@@ -29,8 +29,8 @@ class Parameter:
     """Limits and documentation of a parameter; ``doc`` is the sentence that users read.
 
     ``bounds`` names the size of a task that the parameter is an upper limit of, ``""`` where it is none. ``default`` is
-    ``None`` where the parameter must be given. One that is ``added`` came after designs had their hash: where it
-    has its default it is not part of it.
+    ``None`` where the parameter must be given. An ``added`` parameter is part of a design's hash only where it has
+    another value than its default, so that older designs keep their hash.
     """
 
     kind: type
@@ -85,7 +85,8 @@ def parameter(doc: str, *, default: Any = dataclasses.MISSING, **limits: Any) ->
 class Parameters(ABC):
     """Parameters as fields, everything that follows from them as properties.
 
-    Properties work the same on ``int`` fields (one design) and on array fields (:meth:`columns`, many designs).
+    Properties work the same on ``int`` fields (one design) and on array fields (:meth:`columns`, many designs). A
+    design raises ``ParamError``, or ``TypeError`` for a wrong kind, where it cannot be built.
     """
 
     #: The family's name, which is also that of its folders.
@@ -143,7 +144,10 @@ class Parameters(ABC):
 
     @classmethod
     def columns(cls, table: Mapping[str, Any]) -> Self:
-        """Many designs at once: the same object with arrays in its fields; nothing is checked, see :meth:`feasible`."""
+        """Many designs at once: the same object with arrays in its fields; nothing is checked, see :meth:`feasible`.
+
+        Raises ``ParamError`` for a missing column.
+        """
         many = object.__new__(cls)
         for field in dataclasses.fields(cls):
             value = table.get(field.name, field.default)

@@ -1,4 +1,4 @@
-"""What the families of matrix products have in common: operands, results, and the registers of their sizes."""
+"""Common parts of the families of matrix products: operands, results, and the registers of their sizes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def size_widths(tokens: Number, k: Number, n: Number) -> dict[str, Number]:
 
 
 def pad(array: Any, rows: int, columns: int) -> Any:
-    """Extend a matrix with zeros to so many rows and columns."""
+    """Extend a matrix with zeros to a number of rows and columns."""
     return np.pad(array, ((0, rows - array.shape[0]), (0, columns - array.shape[1])))
 
 

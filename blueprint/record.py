@@ -27,8 +27,8 @@ BEHIND = -1
 class Place:
     """The operand element in each element of a field: one index expression per axis of the operand.
 
-    An index below 0 or beyond the operand says that the element is padding: ``beyond`` is sent there, and of a result
-    it is not looked at. ``members`` is an axis of so many elements of the operand that one element of the field
+    An index below 0 or beyond the operand says that the element is padding: ``beyond`` is sent there, and in a result
+    it is ignored. ``members`` is an axis of so many elements of the operand that one element of the field
     encodes together; ``rank``, where a group of members travels as several elements, says which of these it is.
     """
 

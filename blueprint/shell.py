@@ -64,8 +64,8 @@ class Size:
     """A number that software writes before a run: from 1 to ``most``.
 
     A run reads ``bits`` of a copy that is made when it starts; 0 where no step of it depends on the size. ``there`` is
-    0 in designs that have no such register. One that is ``later`` stands behind the hash: its family had counters at
-    their addresses before.
+    0 in designs that have no such register. A ``later`` size stands behind the hash, so that all other registers keep
+    their addresses.
     """
 
     name: str

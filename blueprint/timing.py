@@ -118,7 +118,7 @@ def reduced(loops: Sequence[Loop], only: Mapping[str, str] = MappingProxyType({}
 
 
 def _edge(inner: Any, loop: Loop, which: str) -> Any:
-    """What the first or last iteration of a loop holds, per run of the loop."""
+    """The work of the first or last iteration of a loop, per run of the loop."""
     if not isinstance(inner, np.ndarray):
         return inner
     ends = np.cumsum(np.broadcast_to(loop.count, _outer(inner, loop.count)))
@@ -126,7 +126,7 @@ def _edge(inner: Any, loop: Loop, which: str) -> Any:
 
 
 def _all(inner: Any, loop: Loop) -> Any:
-    """What all iterations of a loop hold, per run of the loop."""
+    """The work of all iterations of a loop, per run of the loop."""
     count: Any = loop.count
     if not isinstance(inner, np.ndarray):
         return inner * count
@@ -229,7 +229,7 @@ class TimingGraph:
     issue: str
 
     def node(self, name: str) -> Node:
-        """The node of that name."""
+        """The node of that name. Raises ``ValueError``."""
         for node in self.nodes:
             if node.name == name:
                 return node
@@ -278,7 +278,7 @@ class TimingGraph:
 
 
 def check_node(node: Node) -> None:
-    """Check one node; see :meth:`TimingGraph.check`."""
+    """Check one node; see :meth:`TimingGraph.check`. Raises ``ValueError``."""
     if node.interval < 1:
         raise ValueError(f"Node {node.name!r}: interval must be at least 1, not {node.interval}")
     names = [loop.name for loop in node.loops]

@@ -37,7 +37,8 @@ class Unit:
     ``count`` instances of ``kind`` sized by ``dims``; ``place`` is the block it stands in (the key of an area
     breakdown) and ``activity`` the operations of one instance per cycle of full throughput (energy). As a step of a
     path, ``count`` instances stand in series, and it may be a fraction: that of an adder between two of its registers.
-    Every number is that of one design or an array over designs.
+    Every number is that of one design or an array over designs. Raises ``ValueError`` for an unknown kind and for
+    other dimensions than the kind's.
     """
 
     kind: str

@@ -1,7 +1,7 @@
 """Operations of a decoder besides its products: norms, rotary positions, activation, vocabulary.
 
-Read from ``config.json`` or from the metadata of a GGUF file. What a file leaves to its class is taken from there and
-said in the model's notes.
+Read from ``config.json`` or from the metadata of a GGUF file. Constants that a file does not state are the defaults of
+its class, and the model's notes name them.
 """
 
 from __future__ import annotations
@@ -91,7 +91,10 @@ def of_folder(folder: Path, name: str | None = None, like: str | None = None) ->
 
 
 def convention_of(section: Section, kind: str) -> Convention:
-    """Read ``quantization_config`` for weights and scales, as model type ``bitnet`` of transformers does."""
+    """Read ``quantization_config`` for weights and scales, as model type ``bitnet`` of transformers does.
+
+    Raises ``SpecError``.
+    """
     config = section.take("quantization_config", (dict, type(None)), default=None)
     if config is None or config.get("quant_method") != "bitnet":
         bits = section.take("weight_bits", (int, type(None)), default=0)
@@ -111,7 +114,7 @@ def convention_of(section: Section, kind: str) -> Convention:
 
 
 def _scaled(section: Section) -> list[str]:
-    """A note on rotary positions that are scaled, which the description has no word for."""
+    """A note on scaled rotary positions, which a :class:`Decoder` cannot describe."""
     for key in ("rope_scaling", "rope_parameters"):
         given = section.take(key, (dict, type(None)), default=None) or {}
         kind = given.get("rope_type", given.get("type", "default"))
@@ -126,7 +129,7 @@ def _rope(section: Section) -> Section:
 
 
 def _number(section: Section, key: str, default: float, assumed: list[str]) -> float:
-    """A number above 0, or the default of the class, which is then noted."""
+    """A number above 0, or the default of the class, which is then added to ``assumed``."""
     value = section.take(key, (float, type(None)), default=None)
     if value is None:
         assumed.append(f"{key} {default:g}")
@@ -221,7 +224,7 @@ class _Metadata:
         return found
 
     def differences(self, kind: str, head_dim: int, tied: bool) -> list[str]:
-        """Notes on what the file says and the description has no word for."""
+        """Notes on what the file says and a :class:`Decoder` cannot describe."""
         notes = []
         scaling = self.metadata.get(f"{kind}.rope.scaling.type", "none")
         if scaling != "none" and self.metadata.get(f"{kind}.rope.scaling.factor", 1.0) != 1.0:

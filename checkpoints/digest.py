@@ -1,4 +1,4 @@
-"""A checkpoint is known by its weights: the hash of the files that hold them, wherever they lie."""
+"""The identity of a checkpoint: the hash of the files that hold its weights, wherever they lie."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WEIGHTS = ("*.safetensors", "*.gguf")
 
 
 def digest(source: Path) -> str:
-    """SHA-256 of the file of weights, or of all in a folder by name; that of nothing without any."""
+    """SHA-256 of the file of weights, or of all in a folder by name; that of no bytes where there is none."""
     files = [source] if source.is_file() else []
     if source.is_dir():
         files = sorted(path for pattern in WEIGHTS for path in source.glob(pattern))

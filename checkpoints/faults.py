@@ -36,7 +36,7 @@ def shown(name: str) -> str:
 
 @contextmanager
 def of_disk(path: Path) -> Iterator[None]:
-    """Faults of the disk while packages write ``path``, as the ``OSError`` that they are.
+    """Turn faults of the disk while packages write ``path`` into ``OSError``.
 
     NumPy says only that fewer bytes were written, and ``safetensors`` has an exception of its own.
     """

@@ -16,7 +16,7 @@ from checkpoints.stored import Stored
 
 #: Type of bitnet.cpp that the package ``gguf`` does not know.
 I2_S = 36
-#: Other types of bitnet.cpp and of older ggml: what a reader should do with them.
+#: Other types of bitnet.cpp and of older ggml, by number: name and origin.
 _KNOWN_ELSEWHERE = {
     31: "Q4_0_4_4, which ggml no longer has",
     32: "Q4_0_4_8, which ggml no longer has",
@@ -50,7 +50,7 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, Stored]]:
 
 
 def kind_of(path: Path, tensor: Described) -> str:
-    """Name of a tensor's type. Raises ``SpecError`` for one that nobody here reads."""
+    """Name of a tensor's type. Raises ``SpecError`` for one that cannot be read here."""
     if tensor.type == I2_S:
         return "I2_S"
     types = packages.load("gguf", "read GGUF files").GGMLQuantizationType
@@ -84,7 +84,7 @@ def _check_multiple(path: Path, tensor: Described, count: int, what: str, block:
 
 
 def _check_places(path: Path, header: gguf_header.Header, sizes: dict[str, int], total: int) -> None:
-    """Refuse tensors that do not lie in the file, one behind the other."""
+    """Refuse tensors that lie outside of the file or overlap."""
     end, before = header.start, ""
     for tensor in sorted(header.tensors, key=lambda each: each.offset):
         first = header.start + tensor.offset
@@ -114,7 +114,7 @@ def _elements(shape: tuple[int, ...]) -> int:
 
 
 def _dequantized(tensor: Described, rows: NDArray[np.uint8]) -> Callable[[int, int], NDArray[np.float32]]:
-    """A reader of rows that blocks of ggml hold, by the package ``gguf``."""
+    """A reader of rows stored in blocks of ggml, by the package ``gguf``."""
     per_row = len(rows) // tensor.shape[0]
 
     def floats(first: int, last: int) -> NDArray[np.float32]:

@@ -1,8 +1,8 @@
 """The header of a GGUF file: metadata, and what its tensors are.
 
 Read by our own code and not by the reader of the package ``gguf``, which raises on the type I2_S of bitnet.cpp,
-believes every length that a header states, and walks vocabularies element by element. Here no length is believed before
-the bytes are there, so a damaged file costs no memory. The tests compare both readers.
+trusts every length that a header states, and reads vocabularies element by element. Here a length is checked against
+the bytes of the file before it is used, so a damaged file costs no memory. The tests compare both readers.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def read(path: Path, data: NDArray[np.uint8]) -> Header:
 
 
 class _Cursor:
-    """A place in the file; nothing is taken that is not there."""
+    """A position in the file; reading beyond its end raises ``SpecError``."""
 
     def __init__(self, path: Path, data: memoryview) -> None:
         self.path, self.data, self.at = path, data, 0
@@ -89,7 +89,7 @@ class _Cursor:
             raise fault(self.path, f"{what} must be UTF-8 at byte {self.at - len(raw)}, and is not") from None
 
     def count(self, least: int, what: str) -> int:
-        """A number of items, each of which takes at least so many bytes."""
+        """A number of items, each of which takes at least ``least`` bytes."""
         found = self.number("<Q", what)
         if found * least > len(self.data) - self.at:
             raise fault(self.path, f"{what} must fit into the file of {len(self.data)} bytes, not be {found}")

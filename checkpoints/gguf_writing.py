@@ -19,7 +19,7 @@ from checkpoints.gguf_file import I2_S
 from checkpoints.ternary import Ternary
 from checkpoints.vocabulary import CONTROL, NORMAL, PATTERNS, UNUSED, Vocabulary
 
-#: What hears of progress.
+#: A function that is called with the progress: matrices written, and their number.
 Told = Callable[[int, int], None]
 
 #: File types of llama.cpp and bitnet.cpp by the encoding of the matrices.
@@ -29,8 +29,8 @@ FILE_TYPES = {"tq1_0": 36, "tq2_0": 37, "i2_s": 40}
 def write(checkpoint: Checkpoint, path: Path, encoding: str, told: Told = lambda done, total: None) -> float:
     """Write the checkpoint as one file; ``encoding`` is a key of :data:`FILE_TYPES`.
 
-    Scales of TQ1_0 and TQ2_0 are FP16, those of I2_S FP32; returns the largest relative change of one that this makes.
-    ``told`` hears after each matrix how many were written, and of how many. Raises ``ParamError``
+    Scales of TQ1_0 and TQ2_0 are FP16, those of I2_S FP32; returns the largest relative error of a scale by this.
+    ``told`` is called after each matrix with the number of matrices written and their total. Raises ``ParamError``
     for shapes that the blocks do not fit and decoders that llama.cpp has no architecture for, ``SpecError`` for bad
     tensors.
     """
@@ -74,7 +74,7 @@ def packed(found: Ternary, encoding: str) -> NDArray[np.uint8]:
 
 
 def rounding(found: Ternary, encoding: str) -> float:
-    """Relative error of the scale by its format."""
+    """Relative error that the format of the encoding makes in the scale."""
     exact = _multiplier(found)
     kept = float(np.float32(exact) if encoding == "i2_s" else np.float16(exact))
     return abs(kept - exact) / exact
@@ -103,7 +103,7 @@ def _architecture(checkpoint: Checkpoint) -> str:
 
 
 def _check_head(checkpoint: Checkpoint) -> None:
-    """Refuse a head of its own, which a reader of these architectures would ignore."""
+    """Refuse a model whose head is not its embedding: readers of these architectures would ignore it."""
     if not checkpoint.decoder.model.tied_embeddings:
         must = "must take its embedding for the head, as llama.cpp does for architectures of BitNet"
         raise ParamError(f"{checkpoint.source}: model {must}, and has another head")
@@ -163,7 +163,7 @@ def _add_vocabulary(writer: Any, vocabulary: Vocabulary, size: int) -> None:
 
 
 def _cut(found: Any, vocabulary: Vocabulary) -> str:
-    """The name that GGUF has for how text is cut into words. Raises ``ParamError`` where it has none."""
+    """The name of the pre-tokenizer in GGUF. Raises ``ParamError`` where GGUF has no name for it."""
     steps = found.get("pretokenizers", [found]) if isinstance(found, dict) else []
     kinds = [step.get("type") for step in steps]
     if kinds == ["ByteLevel"] and steps[0].get("use_regex", True) and not steps[0].get("add_prefix_space"):
@@ -197,7 +197,7 @@ def _add_info(writer: Any, package: Any, checkpoint: Checkpoint, place: names.Pl
 
 
 def _kind(dense: Dense) -> tuple[str, int]:
-    """Type and bytes of an element: as it was stored, but vectors FP32, as llama.cpp wants them."""
+    """Type and bytes of an element: as it was stored, except that vectors are FP32, as llama.cpp needs them."""
     if len(dense.shape) > 1 and dense.kind in ("F16", "BF16"):
         return dense.kind, 2
     return "F32", 4

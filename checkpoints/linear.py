@@ -1,7 +1,8 @@
 """A linear layer of a checkpoint: from what is stored, in whatever form, to its ternary matrix.
 
-What the scale beside packed codes means is no property of the layout: ``linear_class`` and ``quantization_mode`` of the
-configuration decide (model type ``bitnet`` of transformers). In GGUF files every scale multiplies.
+The layout does not say whether the scale beside packed codes multiplies or divides: ``linear_class`` and
+``quantization_mode`` of the configuration do (model type ``bitnet`` of transformers). In GGUF files every scale
+multiplies.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class Linear:
         return scale
 
     def _checked(self, codes: ternary.Codes) -> ternary.Codes:
-        """Codes, none of which is the field 3."""
+        """The codes; raises ``SpecError`` where a field of two bits holds 3."""
         if codes.size and codes.max() > 1:
             bad = int(np.count_nonzero(codes > 1))
             at = [int(i) for i in np.unravel_index(int(np.argmax(codes > 1)), codes.shape)]
@@ -112,12 +113,12 @@ class Linear:
         with np.errstate(invalid="ignore"):
             scale = packing.block_scales(blocks).astype(np.float32)
         self._positive(scale[used], self.weight)
-        self._positive(scale[~used] + np.float32(1), self.weight)  # 0 beside zeros is how ggml writes them
+        self._positive(scale[~used] + np.float32(1), self.weight)  # ggml writes 0 beside a block of zeros
         merged = self._merged(scale, used)
         return self._beside(Ternary(codes.reshape(self.shape), merged, False, kind))
 
     def _merged(self, scale: Floats, used: NDArray[np.bool_]) -> Floats:
-        """One scale where all blocks that are not zero share it, else one per block, that of zeros as it is."""
+        """One scale where all blocks with a nonzero code share it, else one per block; blocks of zeros keep theirs."""
         values = np.unique(scale[used])
         if len(values) <= 1:
             return np.array([[values[0] if len(values) else 1.0]], np.float32)
@@ -148,7 +149,7 @@ class Linear:
         return None
 
     def _plainly_full(self) -> bool:
-        """True if a look at some rows shows that weights are of full precision, as they may be."""
+        """True if the first rows already show that weights are of full precision, where the file allows that."""
         if self.convention.masters or self.convention.ternary:
             return False
         first = self.weight.float_rows(0, min(4, self.shape[0]))

@@ -111,7 +111,7 @@ def _gguf(path: Path, name: str | None) -> Read:
 
 
 def _check_vocabulary(words: Vocabulary, model: Model) -> tuple[str, ...]:
-    """Refuse tokens that have no embedding; say that embeddings have no token."""
+    """Raise ``SpecError`` for tokens without an embedding; note embeddings without a token."""
     if words.size > model.vocab:
         what = f"its {words.size} tokens must have one embedding each, and there are {model.vocab}"
         raise fault(words.source, f"vocabulary must be that of the model: {what}")
@@ -169,9 +169,9 @@ def _pair(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _expected(model: Model, roles: set[str], tensors: int) -> dict[Place, tuple[int, ...]]:
-    """The shape of every tensor that the decoder must have; norms of heads where there is one of them.
+    """The shape of every tensor that the decoder must have, by place; norms of heads where there is one of them.
 
-    Of more layers than there are ``tensors``, so many are enough to find that one is missing.
+    No more layers are listed than there are ``tensors``, and one: that is enough to find one that is missing.
     """
     query, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
     inner: dict[str, tuple[int, ...]] = {
@@ -202,7 +202,7 @@ def _expected(model: Model, roles: set[str], tensors: int) -> dict[Place, tuple[
 def _check_places(
     source: Path, scheme: Scheme, found: Sorted, expected: Mapping[Place, tuple[int, ...]]
 ) -> None:
-    tied = (None, "head")  # where it is not expected, a copy of the embedding
+    tied = (None, "head")  # a head that is not expected is a copy of the embedding
     places = {
         **found.weights,
         **{place: name for place, name in found.scales.items() if place not in expected},

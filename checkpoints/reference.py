@@ -20,7 +20,7 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.decoder import HALF, Decoder
 from checkpoints.ternary import Floats, Ternary
 
-#: What is told of each step of attention: layer, name, values.
+#: A function that is called with each step of attention: layer, name, values.
 Watch = Callable[[int, str, Floats], None]
 #: Integers up to here are exact in FP32, whatever the order of a sum.
 _EXACT = 1 << 24

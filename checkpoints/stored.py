@@ -14,7 +14,7 @@ from checkpoints import faults
 
 #: Kinds whose elements are numbers that NumPy holds (with ``ml_dtypes`` for BF16).
 FLOATS = ("F64", "F32", "F16", "BF16")
-#: Most elements that are read at once where a tensor is only looked at.
+#: Most elements that are read at a time where a tensor is only scanned.
 PIECE = 1 << 24
 
 

@@ -1,7 +1,7 @@
 """Ternary matrices: codes, scales and what a scale means; statistics; and matrices out of floats.
 
 A weight is its code times its multiplier. Files state the multiplier, or its reciprocal by which a product is divided:
-which one is kept beside the value as it is stored, so nothing is rounded that a program would not round.
+``divides`` says which, and the value stays as it is stored, so that it is rounded only where the model rounds it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Statistics:
 
     @property
     def positive_share(self) -> float:
-        """Share of +1 among those that are not zero: one half where signs are in balance."""
+        """Share of +1 among the codes that are not zero; 0.5 where signs are in balance."""
         return self.positive / max(1, self.positive + self.negative)
 
     @property

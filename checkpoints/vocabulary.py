@@ -11,7 +11,7 @@ from checkpoints import packages
 from checkpoints.faults import fault, shown
 
 FILE = "tokenizer.json"
-#: How GGUF files name the cutting of text into words, by what it is here: the rule of GPT-2, or a pattern.
+#: Pre-tokenizers by their names in GGUF files: the rule of GPT-2, or a pattern that cuts text into words.
 _LLAMA_3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
     r"|\s+(?!\S)|\s+"
@@ -52,7 +52,7 @@ def of_folder(folder: Path) -> Vocabulary | None:
         tokenizer = package.Tokenizer.from_file(str(path))
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as problem:  # faults of the Rust library are of a class of their own
+    except BaseException as problem:  # panics of the Rust library are no Exception
         raise fault(path, f"file must be a tokenizer, and it is not: {_reason(problem)}") from None
     if type(tokenizer.model).__name__ != "BPE":
         raise fault(path, f"tokenizer must be byte-pair (BPE), not {type(tokenizer.model).__name__}")

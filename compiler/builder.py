@@ -30,13 +30,13 @@ from blueprint.systems.instructions import (
 from blueprint.systems.staging import Staged
 from compiler.purpose import Purpose
 
-#: What a transfer is gathered by.
+#: The index by which a transfer gathers rows.
 NONE, TOKEN, POSITION = (INDICES.index(name) for name in ("none", "token", "position"))
 #: An instruction of a unit by its number among the starts of the unit; -1 is none.
 Done = tuple[str, int]
 
 
-#: Of the end, and of what comes before anything is said to be for something.
+#: Purpose of the end, and of instructions before the first purpose is set.
 _END = Purpose("", "end")
 
 
@@ -63,7 +63,7 @@ class _Draft:
 
 @dataclass
 class _Held:
-    """Words in a FIFO, and the instruction after which they are gone, once it is there."""
+    """Words in a FIFO, and the instruction that takes them out, once there is one."""
 
     words: int
     filled: int
@@ -124,7 +124,7 @@ class _Book:
 
 
 class _Memory:
-    """Who wrote and who read which bytes last."""
+    """The last writers and readers of bytes."""
 
     def __init__(self) -> None:
         self._writes, self._reads = _Book(), _Book()
@@ -194,11 +194,11 @@ class Builder:
         return number
 
     def _tell(self, unit: str, other: str, number: int) -> int:
-        """Have another unit give a token once its start ``number`` is done; returns the start behind which it does.
+        """Have another unit signal once its start ``number`` is done; returns the start after which it signals.
 
-        Where that many tokens of the pair would be under way in the order of the program that their counter is full,
-        the other unit gives it behind all that it was told so far. So the order of the program can always be
-        followed, and no two units wait for each other.
+        Where the counter of the pair would be full of tokens that are not taken yet, the other unit signals after all
+        its starts so far instead. So execution can always follow the order of the program, and no two units wait
+        for each other.
         """
         begun, taken = self._starts[other], self._taken[other, unit]
         if len(taken) - bisect_right(taken, begun[number].place) < TOKENS_MOST:
@@ -237,7 +237,10 @@ class Builder:
         self._start("load", needs, moved.row_bytes * moved.rows)
 
     def store(self, name: str, moved: Moved) -> None:
-        """Store what a run left in a staged field, in narrow containers where that is ``narrow``."""
+        """Store what a run left in a staged field, in narrow containers where that is ``narrow``.
+
+        Raises ``ValueError`` for a field without results.
+        """
         staged = self.outputs[name]
         _check_units(name, moved)
         self._transfer("store", moved, staged.number | moved.narrow << NARROW_BIT)
@@ -263,7 +266,7 @@ class Builder:
         return staged.depth - sum(one.words for one in self._full[name] if one.gone is None)
 
     def _room(self, staged: Staged, words: int, filled: int) -> list[Done]:
-        """Instructions that must end before so many words have room in a FIFO; notes that they are there."""
+        """Instructions that must end before ``words`` words have room in a FIFO; notes that they are there."""
         unit = staged.unit if staged.direction == "in" else "store"
         held, left = self._full[staged.name], staged.depth - words
         if left < 0:
@@ -284,15 +287,15 @@ class Builder:
     # Runs -------------------------------------------------------------------------------------------------------------
 
     def hold(self, unit: str, beats: int, repeat: int = 0) -> None:
-        """Set for how many beats an element of a row serves, and for how many rows what they have in common."""
+        """Set how many beats an element of a row is held for, and how many rows share their common operand."""
         self.put(unit, HOLD, beats)
         self.put(unit, REPEAT, repeat)
 
     def run(self, unit: str, results: Mapping[str, int], ahead: str = "", *, leaves: bool = False) -> None:
-        """Start a unit on what was loaded for it, keeping so many words of each of these ``results``.
+        """Start a unit on what was loaded for it, keeping ``words`` words of each of these ``results``.
 
-        Of the field ``ahead``, of which later runs have transfers too, it takes the oldest, or ``leaves`` it there for
-        the next run.
+        Later runs have transfers of the field ``ahead`` too: the run takes the oldest transfer of it, or ``leaves`` it
+        there for the next run.
         """
         number = len(self._starts[unit])
         needs: list[Done] = []

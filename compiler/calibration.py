@@ -19,7 +19,7 @@ from checkpoints.ternary import Floats
 
 #: Tokens of the text that a model makes for itself where none is given, in windows of its context.
 TOKENS = 256
-#: What a largest magnitude is multiplied by, so that a text that was not seen fits too.
+#: Factor on the largest magnitudes: above 1 it would leave room for texts with larger values.
 MARGIN = 1.0
 
 
@@ -33,7 +33,7 @@ class Steps:
     mixed: float
 
     def cached(self, levels: float) -> Steps:
-        """The same where keys and values have so many levels."""
+        """The same steps where the integers of keys and values have ``levels`` levels in place of 127."""
         key, value = (tuple(step * (LEVELS / levels) for step in steps) for steps in (self.key, self.value))
         return replace(self, key=key, value=value)
 

@@ -74,7 +74,7 @@ def has_steps(hardware: Hardware) -> bool:
 
 
 def compile_shapes(hardware: Hardware, model: Model) -> Plan:
-    """The programs of a model and where they find what, without contents.
+    """The programs of a model and the layout of memory, without contents.
 
     Raises ``ParamError`` for what the hardware cannot run.
     """
@@ -112,7 +112,7 @@ def _planned(
         program = Program(name, builder.program(), builder.notes())
         reason = instructions.refusal(program.instructions, QUEUE_DEPTH)
         if reason is not None:
-            raise AssertionError(reason)  # tokens follow from what instructions need
+            raise AssertionError(reason)  # what instructions need decides their tokens
         data = np.frombuffer(instructions.assemble(program.instructions), np.uint8)
         layout.place(program.region, data, f"program of a pass: {name}")
         programs.append(program)

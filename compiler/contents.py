@@ -1,4 +1,4 @@
-"""What stands in the regions of an image: weights in beats, tensors in containers, scales."""
+"""The contents of the regions of an image: weights in beats, tensors in containers, scales."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Contents:
         return float(self._matrix(layer, role).multiplier.reshape(-1)[0])
 
     def codes(self, layer: int, roles: Sequence[str]) -> NDArray[np.int8]:
-        """Codes of matrices one behind the other, (outputs x inputs)."""
+        """Codes of matrices stacked by their outputs, (outputs x inputs)."""
         return np.concatenate([self._codes(layer, role) for role in roles])
 
     def tensor(self, layer: int | None, role: str) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""An image as a folder: what stands in memory, the programs as a listing, and what a host has to know.
+"""An image as a folder: the contents of memory, the programs as a listing, and the facts that a host needs.
 
 ``image.bin`` is loaded at the address ``base`` of ``image.json``; ``program.lst`` has a line for every instruction.
 """
@@ -16,6 +16,7 @@ import numpy as np
 
 from blueprint.errors import ParamError
 from blueprint.files.document import is_kind, kind_name
+from blueprint.files.tree import show
 from blueprint.systems import instructions
 from blueprint.systems.address_map import PAGE
 from blueprint.systems.control import Hardware
@@ -156,7 +157,7 @@ def read(folder: Path, hardware: Hardware) -> Image:
     programs, pages, notes = {}, {}, {}
     for name, one in said["programs"].items():
         if not isinstance(one, dict):
-            raise fault(path, f"program {name} must be an object, not {one!r}")
+            raise fault(path, f"program {name} must be an object, not {show(one)}")
         _check(path, one, PROGRAM_KEYS, f" of program {name}")
         at = one["page"] * PAGE - said["base"]
         if at < 0 or one["instructions"] < 0 or at + WORD_BYTES * one["instructions"] > data.size:
@@ -187,4 +188,4 @@ def _check(path: Path, said: Mapping[str, Any], keys: Mapping[str, type], where:
         if key not in said:
             raise fault(path, f"{key}{where} must be given, as compile writes it, and is missing")
         if not is_kind(said[key], kind):
-            raise fault(path, f"{key}{where} must be {kind_name(kind)}, not {said[key]!r:.60}")
+            raise fault(path, f"{key}{where} must be {kind_name(kind)}, not {show(said[key])}")

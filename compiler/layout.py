@@ -1,4 +1,4 @@
-"""Where everything of a model lies in memory: what runs change first, then what an image has."""
+"""The layout of a model in memory: first the regions that runs change, then those of the image."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from blueprint.numbers import ceil_div
 from blueprint.systems.address_map import PAGE, Region
 
 Octets = NDArray[np.uint8]
-#: Regions inside of a page begin at a multiple of so many bytes: no transfer of a small vector cuts a burst more.
+#: Regions inside a page begin at multiples of this many bytes, so that no small vector is split over two bursts.
 ALIGNMENT = 64
 
 
 @dataclass
 class Layout:
-    """Regions in the order of their addresses, and what stands in those of the image.
+    """Regions in the order of their addresses, and the contents of those of the image.
 
     Regions that runs change come before all others, so that what an image has is one piece, from ``base`` on. A region
     of the image whose contents are not known has its size alone.
@@ -30,7 +30,7 @@ class Layout:
     base: int = -1
 
     def reserve(self, name: str, size: int, text: str, *, page: bool = False) -> Region:
-        """A region of memory that runs write."""
+        """A region of memory that runs write. Raises ``ValueError`` after the first region with contents."""
         if self.base >= 0:
             raise ValueError(f"Region {name} must be reserved before those with contents")
         return self._add(name, size, text, page)

@@ -1,9 +1,9 @@
 """The program of one pass: tokens through all layers, and with ``head`` the choice of the next one.
 
-Every step is done for all tokens of a block, each in a slot of its own, before the next one is; the weights of a tile
-are loaded once for all of them. Runs go memory to memory. A vector that norms and residuals both need is computed twice
-from the same sums, since a run gives one result; weights of the products to come are loaded as early as their FIFO has
-room.
+Every step is done for all tokens of a block, each in a slot of its own, before the next step begins; the weights of a
+tile are loaded once for all of them. Runs go memory to memory. A vector that norms and residuals both need is computed
+twice from the same sums, since a run gives one result; weights of the products to come are loaded as early as their
+FIFO has room.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from compiler.layout import Layout
 from compiler.plan import DOT, RESIDUALS, UNGATED, WORD, Machine, Tile
 from compiler.purpose import ATTENTION, HEAD, NO_LAYER, SCORES, Purpose, layer_mark
 
-#: The most bytes of the head in one load: a longer one is timed again for every phase of the memory.
+#: Most bytes of the head in one load: cycles of a longer load would be simulated for every phase of the memory.
 _HEAD_BYTES = 1 << 16
 
 
@@ -46,7 +46,7 @@ class Rowed:
 
 
 class Pass:
-    """Writes the program of a pass."""
+    """Write the program of a pass."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Pass:
         self.builder.load_token(self.layout["tokens"].base + WORD * self.slot)
 
     def _each(self) -> Iterator[int]:
-        """The slots one by one; every one has the residual stream where the first one had it."""
+        """Yield the slots one by one; each begins with the residual stream in the buffer where the first one began."""
         residual = self.residual
         for slot in range(self.tokens):
             self.slot, self.residual = slot, residual
@@ -228,7 +228,7 @@ class Pass:
     # Places in memory -------------------------------------------------------------------------------------------------
 
     def _at(self, name: str) -> int:
-        """Where the vector of the slot lies in a region."""
+        """Address of the slot's vector in a region."""
         region = self.layout[name]
         return region.base + self.slot * (region.size // self.machine.block)
 

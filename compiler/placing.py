@@ -1,4 +1,4 @@
-"""Where weights, tensors and scales of a model lie: by its shapes, and with a checkpoint what stands there."""
+"""The places of weights, tensors and scales of a model in memory, and with a checkpoint their contents."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _beats(machine: Machine, tiles: list[Tile], contents: Contents) -> Iterator[
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A tensor of so many elements of a field; ``layer`` is ``None`` outside of the layers."""
+    """A tensor of ``count`` elements of a field; ``layer`` is ``None`` outside of the layers."""
 
     layer: int | None
     role: str
@@ -114,7 +114,7 @@ def place_tables(layout: Layout, machine: Machine, contents: Contents | None) ->
 
 
 def _floats(machine: Machine, container: int, values: NDArray[np.float64], kind: str = "") -> Octets:
-    """Floats in containers of so many bytes: of the vector unit's format, or of one that a load widens to it."""
+    """Floats in containers of ``container`` bytes: of the vector unit's format, or of one that a load widens to it."""
     fmt = floating.get(kind) if kind else machine.rows.spec.outside
     return contained(floating.from_float64(fmt, values, flush=not kind), container)
 
@@ -144,7 +144,7 @@ def constants(layout: Layout, machine: Machine, contents: Contents | None) -> Pl
 
 
 def _steps(machine: Machine, contents: Contents | None, layer: int) -> Steps:
-    """Steps of a layer: of 1 for floats, which have none, and where nothing says which."""
+    """Steps of a layer; all are 1 for floats, which have none, and where no steps are given."""
     if contents is not None and not machine.attends.floats:
         return contents.steps[layer].cached(machine.attends.levels)
     heads = (1.0,) * machine.model.kv_heads

@@ -1,4 +1,4 @@
-"""What a compiled model consists of: its products in tiles, its vectors in memory, its constants."""
+"""The parts of a compiled model: its products in tiles, its vectors in memory, its constants."""
 
 from __future__ import annotations
 
@@ -108,23 +108,23 @@ class Machine:
         self.product, self.rows = Product(self.units), Rows(self.units)
         self.attends = Attends(self.units, model.heads // model.kv_heads, model.context)
         self.tiles = {name: self.product.outputs(*self.shapes.product(name)) for name in PRODUCTS}
-        #: Tokens of a prompt that one pass takes; a model of a context of no block more has none.
+        #: Tokens of a prompt that one pass takes; 1 where the model's context is no longer than a block.
         self.block = hardware.block if hardware.block < model.context else 1
 
     @cached_property
     def table(self) -> Table:
-        """Narrow containers where memory gives rows in them no faster than the unit takes them, else wide ones."""
+        """Storage of rows: in narrow containers unless memory would give them faster than the unit takes them."""
         x, integers = self.rows.x, self.hardware.embedding == INTEGERS
         narrow, wide = Table(x.narrow, True, integers), Table(x.container, False, integers)
         keeps_up = self._cycles(narrow) >= self._pace(narrow)
         return narrow if x.narrow and keeps_up else wide
 
     def _cycles(self, table: Table) -> float:
-        """Cycles of the memory for a row."""
+        """Cycles in which memory gives a row."""
         return self.model.hidden * table.container * 8 / self.hardware.width
 
     def _pace(self, table: Table) -> float:
-        """Cycles of the vector unit for a row."""
+        """Cycles in which the vector unit takes a row."""
         return self.rows.pace(table.chain(DOT), self.model.hidden, self.model.vocab)
 
     def check_pace(self) -> None:
@@ -164,7 +164,7 @@ def reserve(layout: Layout, machine: Machine) -> None:
         each(f"residual {place}", model.hidden * number, "residual stream")
     for name in PRODUCTS:
         k, n = shapes.product(name)
-        if name != "q":  # of the same vector as keys and values
+        if name != "q":  # the query product takes the same vector as keys and values
             each(f"{name} in", machine.product.activations(k), f"integers that {name} is a product of")
             each(f"{name} scale", WORD, "their scale")
         each(f"{name} sums", n * sums, f"sums of product {name}")

@@ -20,10 +20,11 @@ class Turn:
 
 
 def turns(prompt: int, count: int, block: int) -> list[Turn]:
-    """The passes of a prompt of so many tokens and of ``count`` tokens behind it, ``block`` tokens of it at a time.
+    """The passes of a prompt of ``prompt`` tokens and of ``count`` tokens behind it, ``block`` tokens of it at a time.
 
-    The last token of a prompt goes with the choice of the first one behind it. Where the others are no whole number of
-    blocks, the second block begins within the first: what both compute is the same. Fewer than a block go one by one.
+    The pass of the last token of a prompt also chooses the first token behind it. Where the other tokens are no
+    whole number of blocks, the second block begins within the first: both compute the same for the tokens they share.
+    Fewer tokens than a block go one by one.
     """
     before = prompt - 1
     found = [Turn(PROMPT, place, 1) for place in range(before)]

@@ -1,10 +1,10 @@
-"""What the instructions of a program are for, as listings, traces and estimates tell it."""
+"""The purpose of the instructions of a program, for listings, traces and estimates."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Steps that are told apart from those on vectors.
+#: Steps that are distinguished from those on vectors.
 ATTENTION, SCORES = "attention", "scores"
 #: The mark of the head, and of what belongs to no layer.
 HEAD, NO_LAYER = "head", "-"

@@ -1,7 +1,7 @@
-"""What a compiler has to know of the units: tiles, beats, registers. Asked from the designs, for any family.
+"""What a compiler has to know of the units: tiles, beats, registers. All of it is asked of the designs, of any family.
 
-Whether a unit takes a vector in the order of its elements is not assumed but tried: the unit packs numbers that rise,
-and the beats must be these in their order.
+Whether a unit takes a vector in the order of its elements is not assumed but tried: the unit packs rising numbers,
+and its beats must hold them in their order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from blueprint.systems.staging import PACKED, PACKED_LEVELS, Staged, is_code
 from blueprint.workloads.tasks import Attention, Gemm, Rowwise
 
 Octets = NDArray[np.uint8]
-#: The register of a vector unit by which the noise of a token is that of its position.
+#: The register of a vector unit that makes the noise of a token that of its position.
 _POSITION = "position"
 
 
@@ -74,7 +74,10 @@ class Units:
 
 
 class Product:
-    """The unit of products: what it takes a vector and weights as, and how many outputs a run may have."""
+    """The unit of products: the fields of its vector and weights, and how many outputs a run may have.
+
+    Raises ``ParamError`` for a unit whose weights are no words of codes.
+    """
 
     def __init__(self, units: Units) -> None:
         self.spec: Any = units.spec("matrix")
@@ -133,7 +136,7 @@ class Product:
         rising = np.arange(task.n).reshape(-1, *(int(size) for size in stream.field.shape))
         try:
             found = self.spec.collect({"out": stream.pack(rising)}, task)["out"]
-        except ValueError:  # other beats than these
+        except ValueError:  # the design collects beats of another shape or number
             return False
         return bool(np.array_equal(found, np.arange(task.n).reshape(1, -1)))
 
@@ -148,7 +151,7 @@ class Product:
         return np.pad(beats, ((0, 0), (0, self.weights.beat_bytes - beats.shape[1])))
 
     def size(self, k: int, n: int) -> tuple[int, int]:
-        """Beats and bytes of the weights of so many outputs."""
+        """Beats and bytes of the weights of ``n`` outputs over ``k`` inputs."""
         if (k, n) not in self._sizes:
             beats = self.beats(np.zeros((n, k), np.int8))
             self._sizes[k, n] = len(beats), beats.size
@@ -161,7 +164,7 @@ class Product:
 
 
 class Attends:
-    """The attention unit: a run for each key head."""
+    """The attention unit: a run for each key head. Raises ``ParamError`` for buffers that are too small."""
 
     def __init__(self, units: Units, share: int, context: int) -> None:
         self.spec: Any = units.spec("attention")
@@ -193,7 +196,7 @@ class Attends:
         return PACKED_LEVELS if self.packed else LEVELS
 
     def size(self, elements: int) -> int:
-        """Bytes of so many elements of the cache."""
+        """Bytes of ``elements`` elements of the cache."""
         return elements * (PACKED if self.packed else int(self.key.field.width)) // 8
 
     def _check_width(self, units: Units) -> None:
@@ -225,7 +228,7 @@ class Attends:
         raise AssertionError
 
     def task(self, keys: int, mask: str | None = None) -> Attention:
-        """One query of each head of a key head, over so many keys."""
+        """One query of each head of a key head, over ``keys`` keys."""
         return Attention(1, keys, self.share, 1, self.dim, mask or self.mask)
 
     def _check(self, keys: int) -> None:
@@ -267,7 +270,7 @@ class Rows:
     def __init__(self, units: Units) -> None:
         self.spec: Any = units.spec("vector")
         self.registers = register_numbers(self.spec)
-        #: The register that is position + 1 where a token may be drawn.
+        #: The register that holds position + 1 where a token may be drawn.
         self.drawn_by = self.registers.get(_POSITION)
         self.x, self.gain = units.by_name["vector.x.x"], units.by_name["vector.gain.gain"]
         self.lanes = self.x.elements

@@ -24,7 +24,7 @@ FASTEST = "max"
 #: Shorter axes are listed.
 _SHORT = 9
 _FORMS = ("range", "log2")
-#: Where an item stands in a file.
+#: Position of an item in a file.
 Place = tuple[str | int, ...]
 
 
@@ -99,7 +99,7 @@ def _axis(section: Section, name: str, value: Any, check: Callable[[Place, Any],
 def _check_clock(section: Section, where: Place, value: Any) -> None:
     low, high = CLOCKS
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and low <= value <= high):  # which NaN is not either
+    if not (number and low <= value <= high):  # refuses NaN as well
         what = f"{CLOCK} must be {FASTEST}, or MHz from {low:g} to {high:g}, not {show(value)}"
         raise section.error(where, what)
 

@@ -44,7 +44,7 @@ class Batch:
         """Mask of points that can be built, whether they satisfy the constraints or not."""
         built = np.zeros(len(self), dtype=bool)
         left = np.arange(len(self))
-        for column in self.metrics.T:  # nearly always the first one is enough
+        for column in self.metrics.T:  # the first one is nearly always enough
             has = ~np.isnan(column[left])
             built[left[has]] = True
             left = left[~has]
@@ -87,7 +87,7 @@ def join(batches: list[Batch]) -> Batch:
 
 
 def _concatenated(batches: Sequence[Batch]) -> Batch:
-    """Batches one after the other, with every reason that one of them has, once."""
+    """Batches one after the other, with the reasons of all of them, each once."""
     known: dict[str, int] = {"": 0}
     codes = []
     for batch in batches:
@@ -108,7 +108,7 @@ def _concatenated(batches: Sequence[Batch]) -> Batch:
 def _as_they_occur(
     reason: npt.NDArray[np.uint16], reasons: tuple[str, ...]
 ) -> tuple[npt.NDArray[np.uint16], tuple[str, ...]]:
-    """Reasons renumbered in the order of their first points, after the empty one; those of no point are left out."""
+    """Renumber reasons in the order of their first points, after the empty one; drop reasons that no point has."""
     places = {}
     for code in range(1, len(reasons)):
         mask = reason == code
@@ -124,7 +124,7 @@ def _as_they_occur(
 
 
 def drawn(indices: Indices, share: float) -> npt.NDArray[np.bool_]:
-    """A sample of designs: always the same ones, without a pattern, and those of a smaller share among them."""
+    """Mask of a sample of designs: always the same ones, without a pattern; a larger share includes smaller ones."""
     # Multiplicative hashing (Knuth): neighbors in the space get unrelated numbers below 2**32.
     tickets = (indices.astype(np.uint64) * np.uint64(2654435761)) & np.uint64(0xFFFFFFFF)
     return np.asarray(tickets < share * 2**32)
@@ -221,7 +221,7 @@ _TRIED, _WORTH = 2048, 0.2
 
 
 def _packed(data: bytes) -> bytes:
-    """Bytes compressed, or as they are where that gains little: told apart by their number."""
+    """Bytes compressed, or as they are where that gains little; their number tells which."""
     middle = data[len(data) // 2 :][:_TRIED]
     if len(data) <= _TRIED or len(zlib.compress(middle, 1)) <= _WORTH * len(middle):
         small = zlib.compress(data, 1)

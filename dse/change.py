@@ -1,4 +1,4 @@
-"""What would have to change in a design to keep a limit: the nearest design of its study that does, what it costs."""
+"""What would have to change in a design to keep a limit: the nearest design of its study that does, and its cost."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Change:
 
 
 def broken(study: Study, row: Mapping[str, Any], where: Iterable[Constraint]) -> list[str]:
-    """The limits of a study and of ``where`` that a design does not keep, in words; why it cannot be built, if so."""
+    """The limits of a study and of ``where`` that a design breaks, in words; or the reason why it cannot be built."""
     if all(row[name] is None for name in study.metrics):
         return [row["reason"]]
     limits = [*study.space.limits, *(limit for each in where for limit in each.limits())]

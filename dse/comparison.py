@@ -31,7 +31,7 @@ FACTS_OF = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """Studies with their names, fronts as objectives to be minimized, and which of their points the joint front has.
+    """Studies with their names, their fronts as objectives to be minimized, and the points of each on the joint front.
 
     ``frame`` is the box of all fronts together; ``None`` if all are empty.
     """

@@ -58,7 +58,7 @@ def _technology(name: str) -> str:
 
 
 def fault(expected: dict[str, str], technology: str, digest: str | None) -> str | None:
-    """Why this process must not evaluate a problem of these facts; ``None`` if it may."""
+    """The reason why this process must not evaluate a problem with these facts; ``None`` if it may."""
     found = identity()
     for key, value in expected.items():
         if found[key] != value:

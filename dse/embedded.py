@@ -24,9 +24,9 @@ from dse.study import Study
 
 #: Points of a page: of the front, of all feasible ones, and of those that break a constraint.
 MOST_FRONT, MOST_SHOWN, MOST_EXCLUDED = 3_000, 10_000, 1_000
-#: Points that importance is computed of.
+#: Most points from which importance is computed.
 MOST_ANALYZED = 50_000
-#: Where a point stands.
+#: The groups of points on a page.
 DOMINATED, FRONT, EXCLUDED = 0, 1, 2
 
 
@@ -206,7 +206,7 @@ def _history(study: Study) -> dict[str, Any] | None:
 def breakdowns(study: Study, shown: Batch) -> list[dict[str, Any]]:
     """Area, energy and time of the points by place and task, a family at a time.
 
-    Families whose numbers cannot be computed again have none: their technology has changed since.
+    Families whose numbers cannot be computed again, as their technology has changed since, are left out.
     """
     found = []
     for sub, mine, local in study.space.parts(shown.indices):

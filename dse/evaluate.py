@@ -16,7 +16,7 @@ from dse import limits
 from dse.axis import CLOCK, Axis
 from dse.evaluation import Evaluation, Shape
 
-#: On a mesh a design takes less than this part of the time that it takes alone.
+#: On a mesh a design takes less than this share of the time that it takes by itself.
 _FEW = 12
 
 
@@ -31,7 +31,7 @@ class DesignEvaluator:
         kind, columns = self.estimator.kind, dict(columns)
         clock = columns.pop(CLOCK, None)
         designs: Any = kind.columns(columns)
-        with np.errstate(all="ignore"):  # numbers of designs that cannot be built may be none
+        with np.errstate(all="ignore"):  # formulas may divide by 0 for designs that cannot be built
             _, reason, reasons = designs.feasible()
             reason = np.array(np.broadcast_to(reason, shape))
             reasons = self._limits(designs, reason, list(reasons))

@@ -1,4 +1,4 @@
-"""What judges the designs of a space: the one protocol that whatever is searched implements."""
+"""The protocol of everything that evaluates the designs of a space."""
 
 from __future__ import annotations
 

@@ -88,7 +88,10 @@ def run(
     shard: Shard | None = None,
     dask: str | None = None,
 ) -> Study:
-    """Search a problem, or continue; see :func:`explore`. ``workers`` are processes: they never change the result."""
+    """Search a problem, or continue; see :func:`explore`. ``workers`` are processes: they never change the result.
+
+    Raises as :func:`explore`.
+    """
     folder, progress = Path(out), progress or Silent()
     if shard is not None:
         shards.check(problem.space, shard)
@@ -110,7 +113,7 @@ def run(
             study.write_tables(points=points_csv)
         except BaseException:
             progress.stop()
-            with suppress(Exception):  # what ended the search is what is told
+            with suppress(Exception):  # report what ended the search
                 kept.close()
             raise
     return study
@@ -169,13 +172,13 @@ def _worker_count(space: Space, wanted: int | None) -> int:
 
 @dataclass(frozen=True)
 class _Crew:
-    """Who evaluates: this process, ``workers`` processes of this machine, or those of a Dask scheduler."""
+    """The evaluating workers: this process, ``workers`` processes of this machine, or those of a Dask scheduler."""
 
     workers: int = 1
     dask: str | None = None
 
     def probe(self) -> None:
-        """Raise where nobody would come, before a study is made."""
+        """Raise where no worker can be reached, before a study is made."""
         if self.dask is not None:
             from dse import dask_pool
 
@@ -199,7 +202,7 @@ class Tally:
         self.front = empty(problem.metrics)
 
     def add(self, points: int, feasible: int, best: Batch) -> None:
-        """Count a batch, ``best`` those of its points that may be on the front."""
+        """Count a batch; ``best`` are those of its points that may be on the front."""
         self.done += points
         self.feasible += feasible
         self.front = self.problem.merged(self.front, best)
@@ -239,15 +242,15 @@ def _search(
 
 
 def _ahead(problem: Problem, before: Batch, facts: dict[str, Any], shard: Shard | None) -> Iterator[Indices]:
-    """The batches that a search which needs no answers asks for, beside what was there ``before`` it."""
-    if facts.get("partial"):  # merged without some shards: what they would have brought, and nothing else
+    """The batches of an independent search, without the points that were there ``before`` it."""
+    if facts.get("partial"):  # merged without some shards: ask for what they lack, and nothing else
         return shards.without(before.indices, search.asked(problem))
     batches = search.asked(problem, before)
     return batches if shard is None else shards.dealt(problem.space, shard, batches)
 
 
 def _skip(problem: Problem, kept: Store, stored: range, ahead: Iterator[Indices], tally: Tally) -> None:
-    """Goes on behind what is stored of a search that keeps a sample: its counts and its front."""
+    """Continue a search that keeps a sample behind its stored batches, from their counts and their front."""
     share = problem.space.share
     for sequence, header in zip(stored, itertools.islice(kept.headers(), stored.start, None), strict=True):
         indices = next(ahead, _NOTHING)
@@ -294,7 +297,7 @@ def _commit(kept: Store, sequence: int, found: Answer, tally: Tally) -> None:
 
 
 def _same(kept: Store, batch: Batch, indices: Any) -> None:
-    """A stored batch must be the one this search would ask for now."""
+    """Raise ``StudyError`` where a stored batch is not the one that this search would ask for now."""
     if indices is None or not np.array_equal(batch.indices, indices):
         raise StudyError(
             f"{kept.path}: study must hold the points its search asks for, and it holds others; "

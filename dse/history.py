@@ -1,4 +1,4 @@
-"""Hypervolume of a search over its evaluations: how fast it came to its front."""
+"""Hypervolume of a search over its evaluations: how fast the search found its front."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dse.batch import Floats
 #: Points of the curve.
 MOST_STEPS = 40
 #: Points of a front whose hypervolume is computed, by the number of objectives: it takes n log n time for two, the
-#: square of n for three and its cube for four. Of a larger front a spread of so many is taken.
+#: square of n for three and its cube for four. Of a larger front, this many points are taken, spread evenly.
 MOST_POINTS = {1: 1 << 62, 2: 1 << 62, 3: 800, 4: 80}
 #: The reference point lies this share of the front's extent beyond its worst value in every objective.
 MARGIN = 0.1
@@ -23,7 +23,7 @@ MARGIN = 0.1
 class History:
     """Hypervolume after numbers of ``evaluations``, as a share of the box between the ideal and the reference point.
 
-    ``thinned`` says that fronts were larger than what is computed: shares are then from below.
+    ``thinned`` says that only a spread of large fronts was computed: shares are then lower bounds.
     """
 
     evaluations: tuple[int, ...]

@@ -2,11 +2,11 @@
 
 Functional analysis of variance (as in Hutter et al., ICML 2014) on the designs themselves, without a model between:
 designs are grouped by the value of a parameter, and its *main effect* is the variance between the groups as a share of
-all variance, corrected for the variance that groups of that size have by chance (epsilon squared, Kelley 1935). The
+all variance, less the variance that groups of that size have by chance (epsilon squared, Kelley 1935). The
 same of a pair of parameters, less both main effects, is their *interaction*. On a full grid whose designs can all be
-built, the shares before that correction are exact, and it takes interactions for chance, so little that it hardly shows
-where groups are large. A search looks at some values more than at others: then parameters that changed together share
-what either explains.
+built, the shares before that correction are exact. The correction counts part of the interactions as chance, which
+hardly shows where groups are large. A search evaluates some values more often than others: then parameters that
+changed together share the variance that either explains.
 """
 
 from __future__ import annotations

@@ -20,7 +20,10 @@ def write(study: Study, path: str | Path | None = None) -> Path:
 
 
 def html(study: Study, *, full: bool = True) -> str:
-    """The page, or (``full=False``) a piece of one to put into another that has plotly."""
+    """The page, or (``full=False``) a piece of one to put into another that has plotly.
+
+    Raises ``ParamError`` for an empty front.
+    """
     if not len(study.front):
         raise ParamError(f"Study must have a feasible point to be drawn, and {study.folder} has none")
     page: str = _figure(picture(study)).to_html(

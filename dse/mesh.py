@@ -17,8 +17,8 @@ from blueprint.numbers import ceil_div
 from dse.axis import CLOCK
 from dse.space import Columns, Indices, Space, SubSpace
 
-#: Axes that vary fastest are one dimension of a mesh until it has so many values, as NumPy walks short ones slowly,
-#: but not one of more than the second number, of which each would compute terms of its own.
+#: The axes that vary fastest share a dimension of a mesh until it has ``_SHORT`` values, as NumPy is slow on short
+#: dimensions; it has at most ``_LONG`` values, as each of them computes terms of its own.
 _SHORT, _LONG = 16, 128
 
 

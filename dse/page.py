@@ -1,4 +1,4 @@
-"""What pages of studies share: one file that opens offline, with its style, its script and its data inside."""
+"""Common parts of the pages of studies: one file that opens offline, with its style, its script and its data inside."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ Bools = npt.NDArray[np.bool_]
 
 #: Points compared at a time; bounds the memory of a comparison to ``_BLOCK * _BLOCK`` booleans.
 _BLOCK = 1024
-#: The strongest points found so far, tried on everything that is left after each block.
+#: How many of the strongest points found so far are compared with all points that are left after each block.
 _SIEVE = 32
 #: Steps of two objectives each in which :func:`_undercut` sorts points, and points that say where the steps lie.
 _STEPS, _SAMPLE = 128, 2048
@@ -63,10 +63,10 @@ def _sieve_of_three(left: npt.NDArray[np.int64], columns: Floats, strong: Floats
 
 
 def _undercut(columns: Floats, strong: Floats, third: int) -> Bools:
-    """True for points of which another one, or a strong one, stands in a lower step of two objectives and is no higher
-    in the third, so that it dominates them."""
+    """Mask of points that a point, or a strong one, dominates: it lies in a lower step of two objectives and is no
+    higher in the third."""
     first, second = (row for row in range(3) if row != third)
-    lowest = np.full((_STEPS + 2, _STEPS + 2), np.inf)  # of the third, in all lower steps of both
+    lowest = np.full((_STEPS + 2, _STEPS + 2), np.inf)  # lowest third objective in all lower steps of both
     sample = columns[:, :: max(1, columns.shape[1] // _SAMPLE)]
     places = []
     for row in (first, second):
@@ -200,7 +200,7 @@ def _dominated(points: npt.NDArray[np.int64], by: npt.NDArray[np.int64]) -> Bool
 
 
 def sort_fronts(points: Floats) -> npt.NDArray[np.int64]:
-    """Number of the front each point stands in: 0 for the non-dominated ones, 1 for those behind them only, ..."""
+    """Number of the front of each point: 0 for the non-dominated ones, 1 for those that only these dominate, ..."""
     level = np.full(len(points), -1, dtype=np.int64)
     left = np.arange(len(points))
     number = 0
@@ -229,6 +229,7 @@ def hypervolume(points: Floats, reference: Sequence[float]) -> float:
     """Volume that the points dominate up to ``reference``; a point that is worse than it in any objective adds nothing.
 
     Exact, by slicing along the last objective (Fonseca et al., CEC 2006); meant for fronts and 1 to 4 objectives.
+    Raises ``ValueError`` for a reference of another length.
     """
     points = np.asarray(points, dtype=np.float64)
     limit = np.asarray(reference, dtype=np.float64)

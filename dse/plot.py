@@ -48,7 +48,7 @@ def draw(study: Study, folder: str | Path | None = None) -> list[Path]:
 
 
 def render(study: Study, kind: str) -> bytes:
-    """The picture as the bytes of a file of one of the :data:`KINDS`."""
+    """The picture as the bytes of a file of one of the :data:`KINDS`. Raises ``ParamError`` for an empty front."""
     if not len(study.front):
         raise ParamError(f"Study must have a feasible point to be drawn, and {study.folder} has none")
     shown = picture(study)

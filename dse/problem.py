@@ -51,7 +51,7 @@ class Problem:
         return join([*parts, *self._scattered(indices[done:])])
 
     def objectives(self, batch: Batch) -> Floats:
-        """The objectives of all points of a batch, to be minimized."""
+        """The objectives of all points of a batch, ``(points, objectives)``, signed so that smaller is better."""
         goals = self.space.objectives
         return oriented([batch.column(name) for name in goals], list(goals.values()))
 

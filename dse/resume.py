@@ -8,6 +8,7 @@ keeps a sample of its points begins anew instead.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ _SHOWN = 40
 
 
 def amend(kept: Store, problem: Problem, facts: dict[str, Any]) -> None:
-    """Make a stored study one of ``problem``, whose ``facts`` these are.
+    """Turn a stored study into one of ``problem``, which has these ``facts``.
 
     Raises ``StudyError`` where stored points would have other numbers now.
     """
@@ -59,7 +60,7 @@ def _check(kept: Store, before: dict[str, Any], now: dict[str, Any]) -> None:
             f"{folder}: study must be continued as {was}, as it was started, and not as {new}; "
             "explore into another folder"
         )
-    free = [part for part in _FREE if part != "search" or not shard]  # parts of one search belong together
+    free = [part for part in _FREE if part != "search" or not shard]  # all shards must be of one search
     if changed := differences(before, now, skip=free):
         raise StudyError(
             f"{folder}: study must be continued with the space it was started with, and this one differs in "
@@ -90,5 +91,12 @@ def _difference(name: str, before: Any, now: Any) -> str:
             if len(keys) == 1
             else name
         )
-    shown = f"{before} then, {now} now"
+    shown = f"{_text(before)} then, {_text(now)} now"
     return f"{name} ({shown})" if len(shown) <= _SHOWN else name
+
+
+def _text(value: Any) -> str:
+    """A value as files write it, ``nothing`` where there is none."""
+    if value is None or isinstance(value, str):
+        return value or "nothing"
+    return json.dumps(value)

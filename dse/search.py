@@ -28,7 +28,7 @@ def is_independent(space: Space) -> bool:
 def asked(problem: Problem, known: Batch | None = None) -> Iterator[Indices]:
     """All batches of an independent search, in advance."""
     search = start(problem, known)
-    del known  # its metrics need not stay
+    del known  # frees the memory of its metrics
     while len(indices := search.ask()):
         yield indices
 

@@ -1,7 +1,7 @@
 """Shards: the parts of one search that the machines of a job array evaluate, each as a study of its own.
 
-A search that needs no answers is a sequence of designs that space and seed determine. It is cut into units of as many
-designs, which are dealt to the shards in turn; :mod:`dse.merge` puts them together again.
+A search that needs no answers is a sequence of designs that space and seed determine. It is cut into units of equal
+size, which are dealt to the shards in turn; :mod:`dse.merge` puts them together again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dse import search
 from dse.problem import MESH
 from dse.space import Indices, Space
 
-#: Units that a shard gets at least, so that none has all of what is quick to evaluate.
+#: Fewest units of a shard, so that no shard gets all designs that are quick to evaluate.
 _LEAST_UNITS = 4
 
 
@@ -42,7 +42,7 @@ def parse(text: str) -> Shard:
 
 
 def check(space: Space, shard: Shard) -> None:
-    """Raise ``ParamError`` for a search that cannot be done in parts, or not in so many."""
+    """Raise ``ParamError`` for a search that cannot be done in parts, or not in this many."""
     if not search.is_independent(space):
         raise ParamError(
             f"Search of a shard must not depend on answers, as exhaustive and random do not, and {space.method} does; "

@@ -27,7 +27,7 @@ LARGEST_SPACE = 1 << 62
 LARGEST_EXHAUSTIVE = 20_000_000_000
 #: Another search keeps every point, and of more they would not fit a disk.
 LARGEST_BUDGET = 200_000_000
-#: An exhaustive search of more designs keeps its front and a sample of about so many points, not all of them.
+#: An exhaustive search of more designs keeps its front and a sample of about this many points, not all of them.
 MOST_KEPT, SAMPLED = 1_000_000, 50_000
 
 Indices = npt.NDArray[np.int64]

@@ -41,7 +41,7 @@ CREATE TABLE batches (
 );
 CREATE TABLE front (batches INTEGER NOT NULL, header TEXT NOT NULL, payload BLOB NOT NULL, checksum INTEGER NOT NULL);
 """
-#: Made with the first promotion: a study without one is as it always was.
+#: Created with the first promotion, so that a study without one has no such table.
 _PROMOTIONS = """
 CREATE TABLE IF NOT EXISTS promotions (
     point INTEGER NOT NULL,
@@ -282,7 +282,7 @@ def create(folder: Path, facts: dict[str, Any]) -> Store:
             "-wal",
             "-shm",
             "-journal",
-        ):  # of a file that is gone: it must not be taken for this one's
+        ):  # the log of a file that is gone must not be taken for this one's
             path.with_name(NAME + end).unlink(missing_ok=True)
         connection = sqlite3.connect(":memory:")
         connection.execute(f"PRAGMA page_size={_PAGE}")

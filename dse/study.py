@@ -315,7 +315,7 @@ class Study:
         stored, front = self._store.batches(), [self.analytic_front] if self.kept < self.evaluated else []
         for batch in itertools.chain(stored, front):
             reasons = np.array(batch.reasons, dtype=object)[batch.reason]
-            metrics = np.where(np.isnan(batch.metrics), np.nan, batch.metrics)  # one NaN, whatever made it
+            metrics = np.where(np.isnan(batch.metrics), np.nan, batch.metrics)  # one pattern of bits for NaN
             total.update(batch.indices.tobytes() + metrics.tobytes() + "\n".join(reasons).encode())
         return total.hexdigest()
 
@@ -378,7 +378,7 @@ class Study:
                 columns = [table[field] for field in fields]
                 knee = [[name == mark for name in table["id"]]] if mark else []
                 writer.writerows(zip(*columns, *knee, strict=True))
-            file.detach()  # which flushes, and leaves the closing to the draft
+            file.detach()  # detaching flushes; the draft closes the file
         return path
 
 

@@ -1,6 +1,6 @@
-"""What a space is of: the kind of its designs, and what is asked of them.
+"""The subject of a space: the kind of its designs, and the questions asked about them.
 
-Everything in this room that depends on it is asked of the space's subject; the rest knows axes, indices and metrics.
+Everything in this room that depends on the kind asks the space's subject; the rest knows axes, indices and metrics.
 :mod:`dse.families` has designs of families on a workload, :mod:`dse.systems` whole decoders on a model.
 """
 

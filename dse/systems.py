@@ -218,7 +218,7 @@ class SystemEvaluator:
 
 
 def _reason(problem: ParamError) -> str:
-    """Why a system cannot be, in words that many systems share."""
+    """The reason why a system cannot be built, in words that many systems share."""
     return problem.reason if isinstance(problem, Unbuildable) else str(problem).rsplit(", not ", 1)[0]
 
 

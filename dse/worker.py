@@ -65,7 +65,7 @@ def answer(problem: Problem, indices: Indices, known: Batch | None = None) -> An
 
 
 class Fork:
-    """A fork of this process that serves a problem; what it has of :class:`subprocess.Popen` is what is asked of it."""
+    """A fork of this process that serves a problem, with the methods of :class:`subprocess.Popen` in use here."""
 
     def __init__(self, problem: Problem, log: IO[bytes]) -> None:
         asked, ask = os.pipe()
@@ -76,7 +76,7 @@ class Fork:
                 _isolate(asked, tell, log.fileno())
                 _serve(problem, os.fdopen(0, "rb"), os.fdopen(3, "wb"))
             finally:
-                os._exit(1)  # nothing of the parent's is tidied up by its fork
+                os._exit(1)  # a fork must not clean up what is the parent's
         os.close(asked)
         os.close(tell)
         self.stdin, self.stdout = os.fdopen(ask, "wb"), os.fdopen(found, "rb", buffering=0)
@@ -168,13 +168,13 @@ class _Worker:
         self._outbox.put(None)
         self._sender.join()
         for pipe in (self._process.stdin, self._process.stdout):
-            with suppress(OSError):  # what was not sent yet to one that is dead
+            with suppress(OSError):  # a dead process takes no more messages
                 assert pipe is not None
                 pipe.close()
         return int(self._process.wait())
 
     def _serve(self, process: _Process) -> None:
-        """Send a new process what it has to know, and what is not answered yet."""
+        """Send a new process the problem, and the batches that are not answered yet."""
         self._process = process
         self._received = bytearray()
         self._outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -199,7 +199,7 @@ class _Worker:
         return pickle.loads(found)
 
     def _await(self, pipe: IO[bytes]) -> None:
-        """Wait for bytes, second by second: those in which this process was stopped too do not count."""
+        """Wait for bytes, second by second; seconds in which this process itself was stopped do not count."""
         stopped = 0
         for _ in range(ANSWER_S):
             if connection.wait([pipe.fileno()], 1.0):
@@ -286,8 +286,8 @@ def environment() -> dict[str, str]:
 
 
 def _deliver(outbox: queue.SimpleQueue[Any], pipe: IO[bytes]) -> None:
-    """Sends messages up to ``None``: whoever asks does not wait for a process that does not listen."""
-    with suppress(OSError):  # it died, as will be seen when its answer is missing
+    """Send messages up to ``None``, in a thread: the caller does not wait for a process that does not read."""
+    with suppress(OSError):  # the process died; the missing answer will show it
         while (message := outbox.get()) is not None:
             _send(pipe, message)
 

@@ -107,7 +107,10 @@ class Block(wiring.Component):
         return ends
 
     def unread(self, port: str, prefix: str | None, name: str) -> Any:
-        """A wire for an unconnected output, because lint tools report a missing pin."""
+        """A wire for an unconnected output, because lint tools report a missing pin.
+
+        Raises ``ValueError`` for an input.
+        """
         member = self.ports[port]
         width = 0 if member.is_signature else Shape.cast(member.shape).width
         if member.flow == In and (width or member.is_signature):
@@ -115,7 +118,10 @@ class Block(wiring.Component):
         return viewed(member.shape, word(width, f"{name}_{port}" if prefix is None else f"{prefix}{port}"))
 
     def connected(self, port: str, member: Any, given: Any) -> Iterator[tuple[str, Any]]:
-        """Pins of a port with the value connected to each; empty where the design lacks the port."""
+        """Pins of a port with the value connected to each; empty where the design lacks the port.
+
+        Raises ``ValueError`` for a value of another width.
+        """
         if member.is_signature:
             pairs = [(self._pin((port, *path)), value) for path, _, value in member.signature.flatten(given)]
         else:

@@ -51,10 +51,10 @@ class AxiStream(Signature):
 
 
 class Run(Signature):
-    """A run, seen from the register file: its start and sizes, and what it tells of it.
+    """A run, seen from the register file: its start and sizes, and what is reported of it.
 
-    What it tells are ``events``, a cycle without work for each reason that the design counts, and ``flags`` of the
-    family. A size that no run reads is empty.
+    Reported are ``events``, a stall for each reason that the design counts, and ``flags`` of the family. A size that no
+    run reads is empty.
     """
 
     def __init__(self, file: RegisterFile, events: Iterable[str] = (), flags: Iterable[str] = ()) -> None:

@@ -21,11 +21,11 @@ TEMPLATES = Environment(
     trim_blocks=True, lstrip_blocks=True,
 )  # fmt: skip
 
-#: Hears how many parts of all are done.
+#: A function that is called with the progress: parts that are done, and their total.
 Told = Callable[[int, int], None]
-#: Parts that the whole is told in, and seconds of Yosys for a second of conversion (14.0 and 7.6 of a small decoder).
+#: Parts of the progress, and seconds of Yosys for a second of conversion (14.0 and 7.6 of a small decoder).
 _PARTS, _YOSYS = 100, 1.85
-#: Seconds between two words of what Yosys may have done.
+#: Seconds between two reports of what Yosys should have done.
 _TICK = 1.0
 #: Directions of ports, for the converter.
 _WAYS = {In: PortDirection.Input, Out: PortDirection.Output}
@@ -40,8 +40,8 @@ class Emitted:
     instances: dict[str, int]
     places: dict[str, str]
     blackboxes: tuple[str, ...]
-    stubs: dict[str, str]  # of the black boxes: ports only
-    memories: dict[str, dict[str, Any]]  # of the black boxes: what each must do
+    stubs: dict[str, str]  # ports only, for each black box
+    memories: dict[str, dict[str, Any]]  # requirements of each black box
 
 
 def untold(_: int, __: int) -> None:
@@ -49,7 +49,7 @@ def untold(_: int, __: int) -> None:
 
 
 def emit(top: Block, told: Told = untold) -> Emitted:
-    """Convert ``top`` and all blocks that it instantiates; ``told`` hears what share of the whole is done."""
+    """Convert ``top`` and all blocks that it instantiates; ``told`` is called with the progress."""
     blocks: dict[str, Block] = {}
     elaborated: dict[str, Any] = {}
     _collect(top, blocks, elaborated)
@@ -73,7 +73,7 @@ def emit(top: Block, told: Told = untold) -> Emitted:
 
 @contextmanager
 def _ticking(told: Told, begin: int, seconds: float) -> Iterator[None]:
-    """Tell, while the block runs, the share that should be done of what takes about so many seconds."""
+    """While the block runs, report the share that should be done of work that takes about ``seconds``."""
     ended, since = threading.Event(), time.monotonic()
 
     def tick() -> None:

@@ -28,7 +28,7 @@ CLOCK_MHZ = 500.0
 def write_hardware(
     spec: Spec, out: Path, *, clock_mhz: float | None = None, told: Told = untold
 ) -> dict[str, Any]:
-    """Write the hardware of ``spec`` to the folder ``out`` and return its manifest; ``told`` hears of progress.
+    """Write the hardware of ``spec`` to the folder ``out`` and return its manifest; ``told`` is called with progress.
 
     The same spec gives the same bytes. Raises ``OSError`` where the folder cannot be written and ``ToolError`` where
     Yosys fails; the folder gets all files or none.

@@ -28,7 +28,7 @@ _MANY = 200_000
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Convert a block without the search for cycles of dead objects, which would look at every bit again and again."""
+    """Suspend garbage collection while a block is converted: it would visit the objects of all bits again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -64,7 +64,7 @@ class _Value:
 
 
 class _Netlist:
-    """What is done to all nets of a netlist."""
+    """Replaced methods of Amaranth's netlist that visit all nets."""
 
     def add_value_cell(self: Any, width: int, cell: Any) -> _nir.Value:
         first = self.add_cell(cell) << _BIT
@@ -81,7 +81,7 @@ class _Netlist:
         return tuple.__new__(_nir.Value, map(self.connections.get, value, value))
 
     def check_comb_cycles(self: Any) -> None:
-        """Follow connections to their ends, and cells as a whole; bit by bit only where that shows a cycle."""
+        """Follow connections to their ends, cell by cell; check bit by bit only where that shows a cycle."""
         ends = _ends(self.connections)
         if ends is None or not _acyclic(self, ends):
             self.late_to_signal.update(_owners(self))
@@ -129,7 +129,7 @@ def _owners(netlist: Any) -> Iterable[tuple[Any, tuple[Any, int]]]:
 
 
 class _Emitter:
-    """How statements become nets."""
+    """Replaced methods of Amaranth's emitter, which turns statements into nets."""
 
     def emit_signal(self: Any, signal: Any) -> _nir.Value:
         signals = self.netlist.signals
@@ -163,7 +163,7 @@ _connect, _emit_undriven = _ir.NetlistEmitter.connect, _ir.NetlistEmitter.emit_u
 
 
 class _Text:
-    """How nets become RTLIL."""
+    """Replaced methods of Amaranth's writer, which turns nets into RTLIL."""
 
     def emit_driven_wire(self: Any, value: _nir.Value) -> Any:
         name = self.value_names.get(value)

@@ -28,8 +28,8 @@ class Sequencer(Block):
     """Base of the sequencers: loops around the beats of a run, counted down from the sizes of the run.
 
     Sizes are counted down by what one step covers, so no division is needed and ragged edges end a loop early.
-    Every sequencer takes ``run``: its start and the sizes that it reads, the ``events`` that the sequencer tells, and a
-    stall for each reason that the register file of its design counts.
+    Every sequencer takes ``run``: its start and the sizes that it reads, the ``events`` that the sequencer reports, and
+    a stall for each reason that the register file of its design counts.
     """
 
     place = "control"

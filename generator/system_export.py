@@ -22,7 +22,7 @@ from generator.systems.top import SystemTop
 def write_system(
     hardware: Hardware, out: Path, *, clock_mhz: float | None = None, told: Told = untold
 ) -> dict[str, Any]:
-    """Write the hardware of a system to the folder ``out`` and return its manifest; ``told`` hears of progress.
+    """Write the hardware of a system to the folder ``out`` and return its manifest; ``told`` is called with progress.
 
     The same hardware gives the same bytes. Raises ``OSError`` where the folder cannot be written and ``ToolError``
     where Yosys fails; the folder gets all files or none.

@@ -26,7 +26,7 @@ class Sizing:
 
 
 def with_capacity(graph: TimingGraph, channel: str, capacity: int) -> TimingGraph:
-    """``graph`` with another capacity of one channel."""
+    """``graph`` with another capacity of one channel. Raises ``ValueError`` for a channel that is not there."""
     if channel not in [item.name for item in graph.channels]:
         known = ", ".join(item.name for item in graph.channels)
         raise ValueError(f"Channel must be one of {known}, not {channel!r}")
@@ -37,7 +37,7 @@ def with_capacity(graph: TimingGraph, channel: str, capacity: int) -> TimingGrap
 def smallest_capacity(
     graph: TimingGraph, channel: str, patterns: Mapping[str, Pattern] | None = None
 ) -> Sizing:
-    """The capacities at which ``channel`` stops to deadlock, and to slow down, ``graph`` under ``patterns``.
+    """The capacities from which ``channel`` neither deadlocks nor slows down ``graph`` under ``patterns``.
 
     More capacity never delays a firing, so a binary search is exact. Raises :class:`Deadlock` if no capacity helps.
     """

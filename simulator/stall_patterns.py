@@ -24,7 +24,7 @@ Pattern = npt.NDArray[np.bool_]
 
 #: Cycles after which random patterns repeat: short enough for the fast-forward to see it.
 RANDOM_PERIOD = 1024
-#: Cycles after which what happens once, such as a slow start, happens again.
+#: Period in cycles of patterns that stand for a single event, such as a slow start.
 ONCE_PERIOD = 1 << 16
 
 OPEN: Pattern = np.zeros(0, np.bool_)
@@ -39,7 +39,10 @@ def of_run(
 
 
 def random(stall: float, generator: np.random.Generator, period: int = RANDOM_PERIOD) -> Pattern:
-    """Closed with probability ``stall`` in every cycle; at least one cycle in the period is open."""
+    """Closed with probability ``stall`` in every cycle; at least one cycle in the period is open.
+
+    Raises ``ValueError`` for numbers out of range.
+    """
     if not 0 <= stall < 1:
         raise ValueError(f"Stall probability must be at least 0 and below 1, not {stall}")
     pattern: Pattern = generator.random(period) >= stall
@@ -48,7 +51,7 @@ def random(stall: float, generator: np.random.Generator, period: int = RANDOM_PE
 
 
 def burst(length: int, phase: int = 0) -> Pattern:
-    """``length`` cycles open, as many closed."""
+    """``length`` cycles open, as many closed. Raises ``ValueError`` for numbers out of range."""
     if length < 1:
         raise ValueError(f"Burst length must be at least 1, not {length}")
     return np.roll(np.arange(2 * length) < length, phase)
@@ -57,7 +60,8 @@ def burst(length: int, phase: int = 0) -> Pattern:
 def rate(beats_per_cycle: Fraction | int) -> Pattern:
     """At most ``beats_per_cycle``, evenly spread: the bandwidth of a memory behind the stream.
 
-    A beat that is not taken in its cycle is not made up for: the memory does not run ahead.
+    A beat that is not taken in its cycle is not made up for: the memory does not run ahead. Raises
+    ``ValueError`` for a rate out of range.
     """
     share = Fraction(beats_per_cycle)
     if not share > 0:
@@ -65,19 +69,22 @@ def rate(beats_per_cycle: Fraction | int) -> Pattern:
     if share >= 1:
         return OPEN
     cycles = np.arange(share.denominator + 1, dtype=np.int64)
-    # The first cycle is open: a slow memory is not a late one.
+    # The first cycle is open: the memory is slow, not late.
     return np.diff((cycles * share.numerator + share.denominator - 1) // share.denominator) > 0
 
 
 def late(cycles: int, period: int = ONCE_PERIOD) -> Pattern:
-    """Closed for the first ``cycles`` cycles of every ``period``, then open: a memory's latency, a sleeping sink."""
+    """Closed for the first ``cycles`` cycles of every ``period``, then open: a memory's latency, a sleeping sink.
+
+    Raises ``ValueError`` for numbers out of range.
+    """
     if not 0 <= cycles < period:
         raise ValueError(f"Late pattern must be closed for 0 to {period - 1} cycles, not {cycles}")
     return np.arange(period) >= cycles if cycles else OPEN
 
 
 def single(cycle: int, period: int = ONCE_PERIOD) -> Pattern:
-    """Closed in one cycle of every ``period``."""
+    """Closed in one cycle of every ``period``. Raises ``ValueError`` for numbers out of range."""
     if not 0 <= cycle < period:
         raise ValueError(f"The closed cycle must be from 0 to {period - 1}, not {cycle}")
     pattern: Pattern = np.arange(period) != cycle
@@ -144,7 +151,10 @@ def directions(streams: Sequence[Stream] | TimingGraph) -> dict[str, str]:
 
 
 def profile(name: str, streams: Sequence[Stream] | TimingGraph, seed: int = 0) -> dict[str, Pattern]:
-    """The patterns of profile ``name`` for every stream; the same ``seed`` gives the same patterns."""
+    """The patterns of profile ``name`` for every stream; the same ``seed`` gives the same patterns.
+
+    Raises ``ValueError`` for an unknown name and ``TypeError`` for a seed that is no integer.
+    """
     if name not in PROFILES:
         hint = suggestion(name, PROFILES)
         raise ValueError(f"Stall profile must be one of {', '.join(PROFILES)}, not {name!r}{hint}")

@@ -49,7 +49,7 @@ def trace(
     clock_mhz: float = 1000.0,
     window: Window | None = None,
 ) -> Trace:
-    """Run ``graph`` with every firing recorded."""
+    """Run ``graph`` with every firing recorded. Raises ``ValueError`` for a bad clock or window."""
     if not clock_mhz > 0:
         raise ValueError(f"Clock must be above 0 MHz, not {clock_mhz}")
     if window is not None and not 0 <= window[0] < window[1]:
@@ -60,7 +60,7 @@ def trace(
 
 
 def parse_window(text: str) -> Window:
-    """``"a:b"`` as the cycles from ``a`` up to, not including, ``b``."""
+    """``"a:b"`` as the cycles from ``a`` up to, not including, ``b``. Raises ``ValueError``."""
     found = re.fullmatch("([0-9]{1,18}):([0-9]{1,18})", text)
     if not found or int(found[1]) >= int(found[2]):
         raise ValueError(f"Trace window must be a:b with 0 <= a < b, not {text[:60]!r}")

@@ -1,7 +1,6 @@
 """Value types of options, for help texts and shell completion; their meaning is checked elsewhere.
 
-Verbs without a technology or a design share options with those that have one: what names these is imported when they
-are shown.
+All verbs share options; the code that lists technologies or designs is imported only when their names are shown.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Named(click.ParamType):  # type: ignore[type-arg]  # no type arguments bef
         return f"It must be one of {', '.join(self.names())}{', or a file' if self.file else ''}"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        """The names that begin so; a shell adds files to them."""
+        """The names that begin with ``incomplete``; files where none does and ``file`` is set."""
         found = [CompletionItem(name) for name in self.names() if name.startswith(incomplete)]
         return found if found or not self.file else [CompletionItem(incomplete, type="file")]
 
@@ -60,7 +59,7 @@ class Whole(click.IntRange):
 
 
 class Real(click.ParamType):  # type: ignore[type-arg]
-    """A number, of a unit if it has one; whether it is large enough is checked elsewhere."""
+    """A number, in ``unit`` if it has one; whether it is large enough is checked elsewhere."""
 
     name = "number"
 
@@ -158,7 +157,7 @@ class Parameter(click.ParamType):  # type: ignore[type-arg]
         from blueprint.files import document
 
         try:
-            # An option without its value yet leaves the words before it unread.
+            # Click has not read the words before an option whose value is still missing.
             words = [ctx.params.get("spec"), ctx.params.get("file"), *ctx.args, ""]
             family = document.read(next(word for word in words if word is not None)).take("family", str)
             names = registry.get(family).limits()

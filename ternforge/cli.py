@@ -67,7 +67,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         session.fail(interrupted(arguments))
         return INTERRUPTED
-    except SystemExit:  # so Click ends where the reader of our output has seen enough
+    except SystemExit:  # Click ends so when the reader of our output closes the pipe
         return FINE
     except Exception as problem:
         return _report(session, problem)

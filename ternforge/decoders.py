@@ -33,7 +33,10 @@ def is_system(file: Any) -> bool:
 
 
 def check(section: Section) -> Answer:
-    """A system with every default filled in, its units, its address map, and what limits its largest model."""
+    """A system with every default filled in, its units, its address map, and what limits its largest model.
+
+    Raises ``SpecError`` for a bad file, and for a system without a host whose largest model has no program.
+    """
     system = system_from(section)
     try:
         technology = _technology(system)
@@ -64,7 +67,7 @@ def check(section: Section) -> Answer:
 
 
 def _refused_at(system: System) -> tuple[str, ...]:
-    """Where the file says what the compiler refuses: a parameter of a unit, or the units."""
+    """Position in the file of what the compiler refuses: a parameter of a unit, or the units."""
     try:
         compiled.plan_of(system, system.largest)
     except UnitError as problem:
@@ -148,7 +151,7 @@ def _technology(system: System, named: str | Path | None = None) -> Technology:
 
 
 def technology_of(file: System | str | Path, system: System, named: str | Path | None) -> Technology:
-    """The technology, refused with the line of the file where the file names it."""
+    """The technology, refused with the line of the file where the file names it. Raises ``SpecError``."""
     try:
         return _technology(system, named)
     except ParamError as problem:
@@ -162,7 +165,7 @@ _AROUND = "sequencer, DMA engines, interconnect, "
 
 
 def _host(system: System) -> str:
-    """What a host leaves out of the numbers, as the end of a sentence."""
+    """What the numbers do not cover where a host does part of the work, as the end of a sentence."""
     if system.host is None:
         return ""
     return ", area of the host" if system.host.power_w else ", area and energy of the host"

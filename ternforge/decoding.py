@@ -39,7 +39,10 @@ TOKENS = 16
 
 
 def port(system: System, name: str, clock_mhz: float) -> MemoryPort:
-    """The behavior of memory: a named one, or what the system says in cycles of its clock."""
+    """The behavior of memory: a named one, or what the system says in cycles of its clock.
+
+    Raises ``ParamError`` for an unknown name.
+    """
     if name != OWN_MEMORY:
         if name not in BEHAVIORS:
             hint = suggestion(name, MEMORIES)
@@ -59,7 +62,10 @@ def opened(path: str | Path) -> Checkpoint:
 def compiled(
     system: System, checkpoint: Checkpoint, calibrate: str | Path | None, note: Note
 ) -> tuple[Compiled, str]:
-    """A checkpoint on a system, and what its steps were measured on; nothing where it has none."""
+    """A checkpoint compiled for a system, and what its steps were measured on; an empty text where it has no steps.
+
+    Raises ``ParamError`` for a model or an image that does not fit the system.
+    """
     model = checkpoint.decoder.model
     hardware = control.hardware(system)
     rules.check_model(system, model)
@@ -167,7 +173,7 @@ def _predicted(hardware: Hardware, picture: Image, memory: MemoryPort) -> dict[s
 
 
 def compile_lines(answer: Mapping[str, Any]) -> Iterator[str]:
-    """What was written, for people."""
+    """The files written, as text for people."""
     yield f"{answer['model']} on {answer['system']}: wrote {answer['folder']}"
     rows = [
         [name, one["instructions"], one["bytes"], one["cycles"]] for name, one in answer["programs"].items()
@@ -183,7 +189,7 @@ def compile_lines(answer: Mapping[str, Any]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a simulation is asked for."""
+    """The options of a simulation."""
 
     prompt: str
     tokens: int = TOKENS
@@ -224,7 +230,10 @@ def simulate_system(
 
 
 def picture_of(system: System, hardware: Hardware, trained: Checkpoint, asked: Asked, note: Note) -> Image:
-    """The image that is asked for: what was compiled before, or what is compiled now."""
+    """The image that is asked for: what was compiled before, or what is compiled now.
+
+    Raises ``ParamError`` for an image of another checkpoint, and for ``calibrate`` beside an image.
+    """
     if asked.image is not None and asked.calibrate is not None:
         raise ParamError(
             "calibrate must not be given beside an image, whose steps were measured when it was compiled"

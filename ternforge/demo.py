@@ -32,13 +32,13 @@ LAYER = "1x2560x640"
 #: The decoder of the last step, what it is asked, and how many tokens its Verilog writes in about a minute.
 SYSTEM, CHECKPOINT = EXAMPLES / "tiny_decoder" / "system.yaml", EXAMPLES / "tiny_lm" / "tiny_kjv"
 PROMPT, TOKENS = "In the", 2
-#: Numbers that need not be equal. Memories have a price by one law on both sides, which says nothing of the model.
+#: Numbers that need not be equal. Both sides price memories by the same law, so memories say nothing of the model.
 _MEASURED = ("logic_area_um2", "memory_area_um2", "critical_path_ps")
 _PRICED = "memory_area_um2"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The demo with what a user can mend in one sentence; the exit code is then that of the command line."""
+    """Run the demo; a fault that a user can mend is one sentence, with the exit code of the command line."""
     try:
         return demo(arguments)
     except KeyboardInterrupt:

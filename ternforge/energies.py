@@ -1,4 +1,4 @@
-"""Energy of what a system did, with the coefficients of ``estimate``: by unit, and by what it was done for."""
+"""Energy of what a system did, in pJ, with the coefficients of ``estimate``: by unit, and by purpose."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from blueprint.systems.control import Hardware
 from blueprint.systems.description import System
 from ternforge.session import Answer
 
-#: The name of external memory beside units.
+#: The name of external memory among the units.
 MEMORY = "memory"
 
 
@@ -33,7 +33,7 @@ class Energies:
         self._pj_per_byte = 8.0 * system.memory.energy_pj_per_bit
 
     def total(self, cycles: int, macs: Mapping[str, int], moved: int, tokens: int) -> Answer:
-        """Energy by unit and of memory of so many tokens that take so many cycles."""
+        """Energy of ``tokens`` tokens in ``cycles`` cycles, by unit and of memory, which moves ``moved`` bytes."""
         found: dict[str, float] = {}
         for unit, name in self._names.items():
             work = macs.get(unit, 0) / self._peaks[unit]
@@ -46,7 +46,7 @@ class Energies:
         }
 
     def work(self, macs: Mapping[str, int], moved: int) -> dict[str, float]:
-        """What multiply-accumulates and bytes add to clocks and leakage: switching of units, and memory."""
+        """Energy of multiply-accumulates by unit (switching), and of ``moved`` bytes of memory, in pJ."""
         found = {
             name: self._part(unit, 0, macs[unit])["switching"]
             for unit, name in self._names.items()
@@ -55,7 +55,7 @@ class Energies:
         return found | ({MEMORY: self._pj_per_byte * moved} if moved else {})
 
     def rest(self, cycles: int) -> dict[str, float]:
-        """Clocks and leakage of units, which all cycles cost."""
+        """Energy of clocks and leakage by unit, which every cycle costs, in pJ."""
         parts = {name: self._part(unit, cycles, 0) for unit, name in self._names.items()}
         return {name: part["clock"] + part["leakage"] for name, part in parts.items()}
 

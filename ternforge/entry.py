@@ -22,10 +22,10 @@ def main() -> None:
 
         command_line()
     except KeyboardInterrupt:
-        with suppress(OSError):  # of a full or closed standard error
+        with suppress(OSError):  # standard error may be full or closed
             os.write(2, b"Interrupted; the same command starts again\n")
         sys.exit(130)
-    finally:  # what was asked for has ended, and its exit code is known
+    finally:  # the command has ended; a signal must not change its exit code
         for number in _ENDING:
             signal.signal(number, signal.SIG_IGN)
 

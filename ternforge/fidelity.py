@@ -1,4 +1,4 @@
-"""What levels above the analytical model said of a study, as text."""
+"""Results of the levels above the analytical model for a study, as text."""
 
 from __future__ import annotations
 

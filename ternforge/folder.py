@@ -21,9 +21,9 @@ from blueprint.files import kinds
 from ternforge.record import Record, undisturbed
 from toolchain import files
 
-#: How drafts begin. They end as no others do: one that a record names as pending is no litter.
+#: Names of drafts begin so, and each ends differently. A draft that a record names as pending is not left-over.
 _DRAFT = ".ternforge-draft-"
-#: How our own files may end.
+#: Suffixes of our own files.
 YAML = (".yaml", ".yml")
 
 
@@ -48,7 +48,7 @@ def output_folder(out: str | Path, by: str, *, whole: bool = True, force: bool =
 
 @contextmanager
 def _told_of(path: Path, root: Path) -> Iterator[None]:
-    """Faults of the block name a file of the result ``path`` instead of one of its draft in ``root``, or ``path``."""
+    """Let faults of the block name the file of the result ``path``, or ``path``, not the draft of it in ``root``."""
     try:
         yield
     except OSError as problem:
@@ -88,7 +88,7 @@ def updated(folder: str | Path, names: Iterable[str], by: str, *, force: bool = 
     try:
         yield
     finally:
-        with suppress(OSError):  # a full disk has been told by the block
+        with suppress(OSError):  # the block has reported a full disk already
             if path.is_dir() and _occupied(path):
                 _record_or_remove(path, names, by, before)
 
@@ -153,7 +153,10 @@ def check_file(out: str | Path, suffixes: tuple[str, ...], *, schema: str = "", 
 
 
 def finish(folder: Path) -> None:
-    """Complete what a killed run had begun to move into ``folder``."""
+    """Complete what a killed run had begun to move into ``folder``.
+
+    Raises ``ParamError`` where another process is writing it.
+    """
     record = Record.of(folder)
     if not record.pending:
         return
@@ -295,7 +298,7 @@ def _exchange(draft: Path, path: Path, names: list[str], stale: list[str]) -> No
         for name in reversed(done):
             if os.path.lexists(draft / "old" / name):
                 os.replace(draft / "old" / name, path / name)
-            elif name in names and not (draft / "new" / name).exists():  # moved to where nothing was
+            elif name in names and not (draft / "new" / name).exists():  # nothing was there before
                 (path / name).unlink(missing_ok=True)
         raise
     for folder in {(path / name).parent for name in stale} - {path}:

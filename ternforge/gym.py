@@ -1,4 +1,4 @@
-"""Design spaces as environments of Gymnasium, for agents of others: ``make``, or ``gymnasium.make`` by the name.
+"""Design spaces as environments of Gymnasium, for any agent: ``make``, or ``gymnasium.make`` by the name.
 
 gymnasium.make("ternforge.gym:ternforge/Explore-v0", space="space.yaml")
 """
@@ -25,7 +25,7 @@ def make(
 ) -> Environment:
     """The environment of the space in a file; see :class:`dse.environment.Environment`.
 
-    Raises ``SpecError`` for a bad file and ``ParamError`` for arguments that cannot be.
+    Raises ``SpecError`` for a bad file and ``ParamError`` for arguments outside their limits.
     """
     return Environment(problem_of(read_space(space)), reward=reward, target=target, steps=steps, log=log)
 

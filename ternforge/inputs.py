@@ -41,7 +41,10 @@ def read_design(design: DesignLike, overrides: Mapping[str, str] | None = None) 
 
 
 def read_workload(workload: WorkloadLike) -> Workload:
-    """Read a workload from a file, from a size such as ``"1x2560x6912"``, or from a task."""
+    """Read a workload from a file, from a size such as ``"1x2560x6912"``, or from a task.
+
+    Raises ``SpecError`` for a bad file.
+    """
     if isinstance(workload, Workload):
         return workload
     if isinstance(workload, Task):
@@ -61,7 +64,7 @@ def read_technology(design: Design, technology: str | Path | None = None) -> Tec
 
 
 def prompt_text(prompt: str) -> str:
-    """The prompt. Raises ``ParamError`` for what the shell gave as bytes that are no UTF-8."""
+    """The prompt. Raises ``ParamError`` where the bytes that the shell gave are not UTF-8."""
     try:
         prompt.encode()
     except UnicodeEncodeError:
@@ -70,7 +73,7 @@ def prompt_text(prompt: str) -> str:
 
 
 def check_fits(spec: Spec, task: Task) -> None:
-    """Raises ``ParamError`` for a task of the wrong kind, or larger than the design was made for."""
+    """Raise ``ParamError`` for a task of the wrong kind, or larger than the design was made for."""
     spec.check_fits(task)
 
 
@@ -79,7 +82,7 @@ _OPTIONS = {"overrides": "--set", "workload": "--workload or --gemm", "values": 
 
 
 def refuse(given: Mapping[str, Any], whose: str) -> None:
-    """Refuse arguments that another kind of file takes, with the option where it has another name.
+    """Refuse arguments that only another kind of file takes; the message names the option where it is called otherwise.
 
     Raises ``ParamError``.
     """
@@ -90,16 +93,16 @@ def refuse(given: Mapping[str, Any], whose: str) -> None:
 
 
 def seed_of(seed: int | None) -> int:
-    """The seed given, or that where none is. Raises ``ParamError``."""
+    """The seed given, or the default :data:`SEED`. Raises ``ParamError`` for one that no register holds."""
     if seed is not None and not 0 <= seed <= SEED_MOST:
         raise ParamError(f"Seed must be an integer from 0 to {SEED_MOST}, not {seed}")
     return SEED if seed is None else seed
 
 
 def check_seed(seed: int | None, temperature: float | None, whose: str) -> None:
-    """Refuse a seed that nothing of a text follows from. Raises ``ParamError``."""
-    if not temperature:
-        refuse({"seed": seed}, f"beside a temperature above 0 for {whose}")
+    """Raise ``ParamError`` for a seed without a temperature above 0: no token is drawn by it then."""
+    if seed is not None and not temperature:
+        raise ParamError(f"Temperature must be above 0 for {whose} where a seed is given, not 0")
 
 
 def refused(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

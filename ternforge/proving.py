@@ -60,7 +60,7 @@ def verify_system(
 
 
 def verify_lines(answer: Mapping[str, Any]) -> Iterator[str]:
-    """What was compared, for people."""
+    """The comparison as text for people."""
     yield f"{answer['model']} on {answer['system']}, memory {answer['memory']} ({answer['source']})"
     yield f"{answer['prompt']}{answer['text']}"
     yield (

@@ -17,7 +17,7 @@ from typing import Any
 Answer = dict[str, Any]
 #: Seconds between two lines of progress.
 _PAUSE = 2.0
-#: What hears of progress.
+#: A function that is called with each line of progress.
 Note = Callable[[str], None]
 
 
@@ -83,7 +83,7 @@ def plain(value: Any) -> Any:
 
 
 def paced(note: Note, text: str) -> Callable[[int, int], None]:
-    """What says every two seconds how much is done, and how long the rest will take."""
+    """A function that notes every two seconds how much is done, and how long the rest will take."""
     begin = last = time.monotonic()
 
     def told(done: int, total: int) -> None:
@@ -117,6 +117,11 @@ def line(*words: str | Path) -> str:
     return " ".join(map(shlex.quote, texts))
 
 
+def spelled(value: Any) -> str:
+    """A parameter's value as files and ``--set`` write it: ``true``, not ``True``."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def size_columns(layers: Sequence[Mapping[str, Any]]) -> list[str]:
     """The sizes of a workload's layers: what stands between their name and their count."""
     names = list(layers[0])
@@ -130,7 +135,7 @@ def _cell(value: Any) -> str:
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return str(value)
+    return spelled(value)
 
 
 def _is_number(text: str) -> bool:

@@ -28,13 +28,13 @@ from ternforge.words import CONTEXT, OWN_MEMORY, TRACES
 
 #: What such a simulation is, in its answer.
 SOURCE = "exact model of the sequencer, shapes without values"
-#: What energy is for that no step has.
+#: Purposes of the energy that belongs to no step.
 PROGRAM, REST = "program", "clocks and leakage"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a simulation of shapes is asked for: the largest model of the system where none is named.
+    """The options of a simulation of shapes: the largest model of the system where none is named.
 
     ``trace`` is a file for the pass that decodes the token; ``window`` are cycles of it (``"a:b"``) or the mark of a
     layer.
@@ -61,7 +61,10 @@ def tokens_of(prompt: str | int | None) -> int | None:
 
 
 def simulate_shapes(file: System | str | Path, asked: Asked, note: Note = silent) -> Answer:
-    """Exact cycles of one token behind a context, and of a prompt where one is asked for; memory is at rest before."""
+    """Exact cycles of one token behind a context, and of a prompt where one is asked for; memory is at rest before.
+
+    Raises ``ParamError``.
+    """
     system = file if isinstance(file, System) else read_system(file)
     clock = decoding.clock_of(system)
     port = decoding.port(system, asked.memory, clock)
@@ -128,7 +131,7 @@ def _planned(system: System, asked: Asked, note: Note) -> tuple[Plan, int]:
 def _run(
     plan: Plan, tables: Mapping[str, Table], machine: Passes, each: Sequence[tuple[str, int]], note: Note
 ) -> tuple[list[Sums], list[int], Ran]:
-    """Passes one behind the other: sums by program, the cycle in which the next one is asked for, and the last."""
+    """Consecutive passes: sums by program, the cycle in which the next one is asked for, and the last."""
     adding = {
         name: Adding(machine.runs, tables[name], plan.program(name).notes)
         for name in dict.fromkeys(n for n, _ in each)
@@ -152,7 +155,7 @@ def _phase(
     tokens: int | None,
     asked: Asked,
 ) -> Answer:
-    """A phase of so many tokens: cycles, and where they, bytes and energy go."""
+    """The answer on one phase of ``tokens`` tokens: cycles, bytes and energy, and what each is spent on."""
     tokens = tokens or 1
     found = sums.total(parts)
     units = plan.hardware.units
@@ -185,7 +188,7 @@ def _rows(
     moved: Mapping[str, int],
     costs: Energies,
 ) -> dict[str, Answer]:
-    """Cycles by unit, bytes, and the energy of work and memory, of what anything was done for."""
+    """For each purpose, a row with cycles by unit, bytes, and the energy of work and memory."""
     return {
         name: {
             "cycles": dict(each),

@@ -52,7 +52,7 @@ class Verb(click.Command):
         self.params.extend(_shared_options())
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command; Click ends at any broken pipe without a word, here only at that of standard output."""
+        """Run the command. Click ends silently at any broken pipe; this does so only at a broken standard output."""
         try:
             return super().invoke(context)
         except BrokenPipeError as problem:

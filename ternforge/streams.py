@@ -16,7 +16,7 @@ OUTPUT = "standard output"
 
 
 def prepare() -> None:
-    """Open the streams that the caller closed, and replace those to write to by such that name their faults."""
+    """Open the streams that the caller closed, and replace output streams by ones whose errors name the stream."""
     _open()
     codecs.register_error("ternforge", _plainly)
     for name, kind in (("stdout", _Output), ("stderr", _Errors)):
@@ -26,9 +26,9 @@ def prepare() -> None:
 
 
 class _Output(io.FileIO):
-    """Standard output: the first fault names it, and what comes after that is dropped.
+    """Standard output: the first fault names the stream, and all later output is dropped.
 
-    Or the interpreter would try once more when it ends, and fail again.
+    Without that the interpreter would try once more when it ends, and fail again.
     """
 
     faulty = False
@@ -50,14 +50,14 @@ class _Output(io.FileIO):
     def _all(self, data: memoryview) -> None:
         while data:
             count = super().write(data)
-            if count is None:  # of a pipe that does not block
+            if count is None:  # a non-blocking pipe is full
                 select.select([], [self], [])
             else:
                 data = data[count:]
 
 
 class _Errors(_Output):
-    """Standard error: nobody reads it after its first fault, which is no fault of the command."""
+    """Standard error: a fault of it does not fail the command; all later output is dropped."""
 
     def told(self, problem: OSError) -> None:
         """Keep quiet: progress is lost, the work is not."""
@@ -77,7 +77,7 @@ def _replaced(stream: io.TextIOWrapper, kind: type[_Output]) -> io.TextIOWrapper
 
 
 def _open() -> None:
-    """A file that is opened later must not become standard output because the caller closed that."""
+    """Open the standard streams that the caller closed, so that no file opened later takes their numbers."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)

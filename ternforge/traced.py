@@ -30,7 +30,7 @@ class Window:
             self._cycles = refused(parse_window, text)
 
     def slices(self, program: Table, ran: Ran, cycles: int) -> list[Slice]:
-        """What is shown of a pass of so many cycles. Raises ``ParamError`` where it ends before the window begins."""
+        """The cycles of a pass that are shown. Raises ``ParamError`` where the pass ends before the window begins."""
         found = chrome.of_pass(program, self._notes, ran)
         if self._mark is not None:
             return [one for one in found if one.purpose.mark == self._mark]

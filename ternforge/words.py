@@ -13,13 +13,13 @@ EXPLAINED = {
 }
 #: Forms in which a checkpoint is written.
 ENCODINGS = ("tq1_0", "tq2_0", "i2_s", "packed")
-#: Flows that take the generated folder as it is, and how.
+#: Flows that take the generated folder as it is, and the command or step that starts each.
 FLOWS = {
     "files": "read the files named in {out}/files.f, in that order",
     "fusesoc": "fusesoc --cores-root {out} run --target=lint {top}",
     "yosys": "cd {out} && yosys -s synth.ys  # with Yosys on PATH",
 }
-#: How a trace may end.
+#: Suffixes of a trace's file.
 TRACES = (".json", ".json.gz")
 #: The technology where neither a command nor a file names one.
 TECHNOLOGY = "asap7"

@@ -10,8 +10,8 @@ from toolchain import cache, compiler, yosys
 MODEL = "model.cc"
 #: Headers that every model and most programs around a model include.
 HEADERS = ("algorithm", "chrono", "cstdio", "vector", "cxxrtl/cxxrtl.h")
-#: CXXRTL's headers want every one-line method inlined, which only an optimizing compiler does to good purpose.
-#: Left as calls, they save a fifth of the compile time of a model that is not optimized.
+#: CXXRTL's headers force every one-line method inline, which pays only in an optimized build. Left as calls, they save
+#: a fifth of the compile time of a model that is not optimized.
 CALLS = "-D__always_inline__=__unused__"
 
 

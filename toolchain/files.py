@@ -102,7 +102,7 @@ def draft(home: Path, start: str, end: str = _DRAFT) -> Iterator[Path]:
         path.mkdir()
         handle = os.open(path, os.O_RDONLY)
         _lock(handle)
-        if path.exists():  # no other process swept it before it was locked
+        if path.exists():  # lost only where another process swept it before it was locked
             break
         os.close(handle)
     try:

@@ -130,7 +130,7 @@ def _options() -> argparse.Namespace:
     options.add_argument(
         "--budget", type=float, default=60.0, help="processor seconds of tests run against one mutant"
     )
-    options.add_argument("--most", type=int, help="judge at most so many now")
+    options.add_argument("--most", type=int, help="judge at most this many mutants now")
     options.add_argument("--again", action="store_true", help="judge those that live once more")
     options.add_argument(
         "--also", nargs="*", default=[], metavar="FILE", help="files of tests written since the record"

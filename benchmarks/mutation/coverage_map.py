@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.mutation import clock
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-#: Listed again: the import of `ternforge` would settle where rooms come from, and mutants come from a copy.
+#: Repeated here: importing `ternforge` would fix the place of the rooms, and mutants are imported from a copy.
 ROOMS = (
     "blueprint",
     "checkpoints",

@@ -90,7 +90,7 @@ def _small(tech: Row) -> str:
 
 
 def asked(study: Study) -> str:
-    """The figures of the issue, and whether they hold."""
+    """The required figures, and whether they hold."""
     found, rows = musts(study), []
     for what in ("own", "flat", "plain", "stated"):
         values = found[f"int8_percent_of_{what}_select_add"]

@@ -12,7 +12,7 @@ Study = dict[str, Any]
 #: What the paper claims.
 MULTIPLIER_GAIN = 2.2
 CORRECTION_GAIN = 1.2
-#: What the issue asks for.
+#: Required gains.
 INT8_PERCENT = 20.0
 
 
@@ -111,7 +111,7 @@ def lengths(tech: Row) -> list[int]:
 
 
 def musts(study: Study) -> Row:
-    """The figures the issue asks for, in asap7."""
+    """The required figures, in asap7."""
     tech = study["technologies"]["asap7"]
     int8 = ("int8", "integer")
     ours = {count: area(tech, int8, count) for count in (32, 64, 128)}

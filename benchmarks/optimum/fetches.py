@@ -36,7 +36,7 @@ class TreeFetch(Fetch):
 
 
 def tree(words: list[Value | None], bits: list[Value]) -> Any:
-    """The word whose number the bits give; ``None`` is a word that is never asked for."""
+    """The word whose number the bits give; ``None`` is a word that is never requested."""
     if not bits:
         return words[0]
     half = len(words) // 2

@@ -21,7 +21,7 @@ from generator.emission import emit
 from toolchain import cache, yosys
 
 ROOT = Path(__file__).resolve().parents[2]
-#: What area and delay depend on beside Verilog, cells and Yosys.
+#: Source files on which area and delay depend, beside Verilog, cells and Yosys.
 MAPPING = (
     "costmodel/groundtruth/synthesis.py",
     "costmodel/groundtruth/mapping.py",
@@ -29,13 +29,13 @@ MAPPING = (
     "costmodel/technology/compact.py",
     "costmodel/groundtruth/sta.py",
 )
-#: What energy depends on in addition.
+#: Source files on which energy depends in addition.
 SWITCHING = ("costmodel/groundtruth/activity.py", "benchmarks/optimum/switching.py")
 
 
 @remember
 def digest(sources: tuple[str, ...]) -> str:
-    """Stands for the content of source files."""
+    """A hash of the content of source files."""
     found = hashlib.sha256()
     for place in sources:
         found.update((ROOT / place).read_bytes())

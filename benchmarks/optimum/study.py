@@ -133,7 +133,7 @@ def _flat(point: Point, fetches: int, technology: str) -> dict[str, Any]:
 
 
 def _rounded(item: Any) -> Any:
-    """Five digits are more than any figure is good for, and the same on every machine."""
+    """Round to five digits: more than any figure is accurate to, and the same on every machine."""
     if isinstance(item, float):
         return float(f"{item:.5g}")
     if isinstance(item, dict):

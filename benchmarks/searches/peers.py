@@ -45,7 +45,7 @@ class _Asked:
         return spent or len(self.met) > self.known.front
 
     def indices(self) -> Indices:
-        """What counts as evaluated."""
+        """The designs that count as evaluated."""
         return np.array(list(self.order)[: self.budget], dtype=np.int64)
 
 

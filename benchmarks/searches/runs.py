@@ -1,4 +1,4 @@
-"""What is run: searches with their defaults and budgets, peers, and hyperparameters that differ from the defaults."""
+"""The runs: searches with their defaults and budgets, peers, and hyperparameters that differ from the defaults."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def jobs() -> Iterator[Job]:
 
 
 def measured() -> dict[str, Any]:
-    """What was measured so far; empty where there is nothing."""
+    """The measurements so far; empty where there are none."""
     if FILE.is_file():
         found: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
         return found

@@ -102,7 +102,7 @@ def _counts(rows: int, width: int, extra: int) -> tuple[int, int, int]:
     return done.full_adders, done.half_adders, done.depth
 
 
-#: Bits of a number by which designs are told apart.
+#: Bits of each number in the key of a combination.
 _PACKED = 12
 
 
@@ -127,8 +127,8 @@ def _each(function: Callable[..., tuple[int, ...]], *numbers: Number) -> tuple[N
 class Offset:
     """``count`` words of ``word`` bits whose top bit is inverted, added modulo ``2**width``.
 
-    Every word is unsigned so, and no sign is extended. The offsets of all words, and of a constant row where their
-    number is no power of two, are ``2**top`` together. ``singles`` bits of weight 1 are added in columns that are free.
+    So every word is unsigned, and no sign is extended. The offsets of all words, and a constant row where their number
+    is no power of two, add up to ``2**top``. ``singles`` bits of weight 1 are added in columns that are free.
     """
 
     count: int
@@ -143,7 +143,7 @@ class Offset:
 
     @property
     def missing(self) -> int:
-        """The constant row: what makes the offsets a power of two."""
+        """The constant row, with which all offsets add up to a power of two."""
         return ((1 << clog2(self.count)) - self.count) << (self.word - 1)
 
     @property
@@ -154,7 +154,7 @@ class Offset:
 
     @property
     def plan(self) -> Plan:
-        """Two rows, as words leave the fetch."""
+        """The plan that reduces the words, as they leave the fetch, to at most two rows."""
         return plan(self.widths, self.width, self.singles)
 
     @property
@@ -163,7 +163,7 @@ class Offset:
         return max(self.singles - len(self.plan.steps), 0)
 
     def cuts(self, stages: int) -> tuple[int, ...]:
-        """The levels behind which registers stand, as evenly as may be."""
+        """The levels behind which registers stand, spaced as evenly as possible."""
         depth = self.plan.depth
         return tuple(depth * number // (stages + 1) for number in range(1, stages + 1))
 
@@ -184,7 +184,7 @@ class Offset:
         return max(self.singles - added, 0)
 
     def known(self) -> list[tuple[int | None, ...]]:
-        """The bits of every row: those that are the same for all words, and ``None``."""
+        """The bits of every row, lowest first: 0 or 1 where they are the same for all words, else ``None``."""
         constant = tuple(self.missing >> bit & 1 for bit in range(self.top))
         rows: list[tuple[int | None, ...]] = [(None,) * width for width in self.widths[: self.count]]
         rows += [constant[: self.width]] * (self.missing > 0)
@@ -209,7 +209,7 @@ def _carry(column: list[int | None]) -> int | None:
 
 @cache
 def _held(count: int, word: int, width: int, singles: int, stages: int) -> tuple[int, int, int]:
-    """What :func:`held` says of one design."""
+    """:func:`held` for one design."""
     rows = Offset(count, word, min(width, word + clog2(count)), singles)
     known = rows.known()
     inside = sum(

@@ -33,7 +33,8 @@ class FloatFormat:
     """Sign, exponent and fraction, from the highest bit down; ``1 + exponent_bits + fraction_bits`` bits.
 
     With ``infinities`` the highest exponent stands for infinity and NaN as in IEEE 754. Without, only its pattern of
-    all ones is NaN and the rest are finite (OCP 8-bit floating point, E4M3).
+    all ones is NaN and the rest are finite (OCP 8-bit floating point, E4M3). Raises ``TypeError`` and
+    ``ParamError`` for other numbers of bits.
     """
 
     name: str
@@ -107,7 +108,7 @@ class FloatFormat:
         return self.exponent_mask if self.infinities else self.canonical_nan
 
     def holds(self, other: FloatFormat) -> bool:
-        """True if every number of another format is one of this."""
+        """True if this format represents every number of the other one exactly."""
         exponents = self.exponent_bits > other.exponent_bits or (
             self.exponent_bits == other.exponent_bits and self.infinities == other.infinities
         )

@@ -1,4 +1,4 @@
-"""Gumbel noise in integers, bit-exact: a generator that is asked by key and number, and ``-ln(-ln(u))`` of its words.
+"""Gumbel noise in integers, bit-exact: a counter-based random generator, and ``-ln(-ln(u))`` of its words.
 
 The generator is the block cipher Speck32/64 (Beaulieu et al., IACR ePrint 2013/404) in counter mode, as Salmon et al.
 (SC 2011) make random numbers: the word of a number does not depend on any other. A word ``h`` of 32 bits stands for
@@ -27,7 +27,7 @@ _Word = TypeVar("_Word", int, Integers)
 
 #: Bits of a word of the cipher, words of its key, rounds; rounds in a cycle of the hardware.
 WORD_BITS, KEY_WORDS, ROUNDS, ROUNDS_A_CYCLE = 16, 4, 22, 2
-#: By how much a round turns its two words.
+#: Places by which a round rotates its two words.
 RIGHT, LEFT = 7, 2
 #: Bits of a random word, and of a key.
 RANDOM_BITS, KEY_BITS = 2 * WORD_BITS, KEY_WORDS * WORD_BITS
@@ -63,7 +63,7 @@ def random_words(key: int, numbers: Integers) -> Integers:
 
 
 def _turned(word: _Word, left: int) -> _Word:
-    """A word of the cipher, turned to the left."""
+    """A word of the cipher, rotated to the left."""
     return (word << left | word >> WORD_BITS - left) & ((1 << WORD_BITS) - 1)
 
 
@@ -160,7 +160,7 @@ def _steps() -> tuple[Step, ...]:
     """Parts of each step."""
     least, rise = widths()
     word, xors = one("adder", width=WORD_BITS), one("xor_row", width=WORD_BITS)
-    # A round waits for the words of the one before; its key is made beside it.
+    # A round waits for the words of the one before; its key is computed in parallel.
     a_round = (word.times(2).passing(1), xors.times(4).passing(2))
     beside = (part.passing(0) for part in integer_product(clog2(RANDOM_BITS), least))
     table = one("logic", gates=_TABLE_GATES * (least + rise))

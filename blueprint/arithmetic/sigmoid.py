@@ -23,7 +23,7 @@ from blueprint.unit import REGISTER, Path, Unit
 
 #: Exponent bits of the formats that are supported.
 EXPONENT_BITS = 8
-#: Fraction bits of the results of polynomials: so many more than the format has, but at most the second number.
+#: Fraction bits of the results of polynomials: the first number more than those of the format, at most the second.
 MORE, MOST = 3, 18
 #: Fraction bits of ``log2(e)`` beyond those of the results of polynomials.
 CONSTANT_BITS = 6

@@ -1,4 +1,4 @@
-"""Where everything lies in external memory: regions one behind the other, each at a whole burst."""
+"""The layout of external memory: consecutive regions, each of which begins at a whole burst."""
 
 from __future__ import annotations
 

@@ -28,11 +28,11 @@ from blueprint.systems.staging import Staged
 
 #: Instructions that a queue holds, the one that runs included.
 QUEUE_DEPTH = 32
-#: Bits of the beats of a row for fields that are held.
+#: Bits of the number of beats for which a field is held.
 HOLD_BITS = 20
-#: Words from which on a FIFO is in a memory; fewer are in registers.
+#: Fewest words of a FIFO that is in a memory; one of fewer words is in registers.
 MEMORY_WORDS = 9
-#: Cycles in which nothing moves that end a program, until the host writes another number.
+#: Reset value of ``patience``: cycles in which nothing moves, after which a program is ended.
 PATIENCE = 1 << 20
 #: Bits of a position, and of a number of passes.
 POSITION_BITS, PASS_BITS = 32, 16
@@ -40,28 +40,28 @@ POSITION_BITS, PASS_BITS = 32, 16
 UNIT_BYTES = 4
 #: Words of the shortest rows that a reader brings at full speed: those of a head in a cache.
 ROW_WORDS = 4
-#: Clock in MHz that a system without one is thought to have where a latency becomes cycles.
+#: Clock in MHz that is assumed where a system states none, to turn a latency into cycles.
 _CLOCK_MHZ = 1000
-#: Bits of an address where the memory needs no more.
+#: Fewest bits of an address; a larger memory has more.
 _ADDRESS_BITS = 32
 #: Units that run work of a decoder, with the work that tells which unit of a system it is.
 WORK = {"matrix": "product", "attention": "attention", "vector": "elements"}
 
 # How long steps take, in cycles: t is the cycle in which an instruction begins ----------------------------------------
 
-#: From the begin of ``set`` or ``setp`` to a register file to its end; to any other register it is 0.
+#: Cycles from the start of a ``set`` or ``setp`` to a register file to its end; to any other register it takes 0.
 WRITE = 2
-#: From the begin of ``start`` to the cycle in which a transfer is offered to its mover.
+#: Cycles from the start of ``start`` to the cycle in which a transfer is offered to its mover.
 OFFER = 1
 #: From the cycle in which a mover takes a load to the last one of its turn in the queue.
 ASKED = 1
-#: From the begin of ``start`` to the first cycle in which a unit takes beats.
+#: Cycles from the start of ``start`` to the first cycle in which a unit takes beats.
 FIRST_BEAT = 3
 #: From the last beat of a run to the cycle in which its status says so.
 DONE = 1
 #: From a beat of a load to the first cycle in which a unit can take the beat of a field that it completes.
 STAGED = 1
-#: From the begin of ``start`` to the first look at the status, from one look to the next, and from a look to its word.
+#: Cycles from the start of ``start`` to the first read of the status, from read to read, and from a read to its word.
 FIRST_LOOK, LOOK, ANSWER = 2, 3, 2
 #: From the dispatch of an instruction to the first cycle in which it can begin.
 DISPATCH = 1
@@ -72,7 +72,7 @@ CLEAR = 4
 
 
 def run_end(begin: int, cycles: int) -> int:
-    """The cycle in which ``start`` of a unit ends that began in ``begin``, for a run of so many cycles."""
+    """The cycle in which ``start`` of a unit ends that began in ``begin``, for a run of ``cycles``."""
     done = begin + FIRST_BEAT + cycles - 1 + DONE
     looks = max(0, ceil_div(done - begin - FIRST_LOOK, LOOK))
     return begin + FIRST_LOOK + looks * LOOK + ANSWER
@@ -134,15 +134,15 @@ WRITTEN: Mapping[str, int] = {
     "image_hi": WORD_BITS,
     "patience": WORD_BITS,
 }
-#: Fields of the passes of a prompt in blocks: positions, less one, that the first one and the others go on.
+#: Fields of ``prompt_passes``: positions, less one, by which the first pass of a prompt and the others advance.
 STEPS = ("first", "step")
-#: Tokens of the largest block, so that these fields are beside the passes in a word.
+#: Most tokens of a block: these fields must fit beside the number of passes in a word.
 BLOCK_MOST = 1 << (WORD_BITS - PASS_BITS) // len(STEPS)
 _INTERRUPT = {"pending": (0, 1), "enable": (1, 1)}
 
 
 def step_bits(block: int) -> int:
-    """Bits of the positions, less one, that a pass of up to ``block`` tokens goes on."""
+    """Bits of the positions, less one, by which a pass of up to ``block`` tokens advances."""
     return clog2(block)
 
 
@@ -159,7 +159,7 @@ def _prompt_passes(block: int) -> Mapping[str, tuple[int, int]]:
 
 
 def prompt_passes(block: int, passes: int, first: int, step: int) -> int:
-    """What is written for so many passes of a prompt, the first of which goes on ``first`` positions."""
+    """Value of the register for ``passes`` passes of a prompt: the first advances by ``first``, others by ``step``."""
     width = step_bits(block)
     return passes | (first - 1) << PASS_BITS | (step - 1) << PASS_BITS + width
 
@@ -243,7 +243,7 @@ class Hardware:
 
     @property
     def step_bits(self) -> int:
-        """Bits of the positions, less one, that a pass of a prompt goes on; 0 where it is 1 always."""
+        """Bits of the positions, less one, by which a pass of a prompt advances; 0 where that is always 1."""
         return step_bits(self.block)
 
     @property
@@ -457,9 +457,9 @@ def built(
 ) -> Hardware:
     """Hardware with movers for a memory of ``size`` bytes behind ports of ``width`` bits that answer in ``latency``.
 
-    A reader has room for what comes while a request is answered, and two bursts beside it, and asks for as many rows of
-    `ROW_WORDS` as fill it: each row is a burst of its own. Raises ``ParamError`` for a unit whose cycles depend on
-    operands: programs are timed by the sizes of runs.
+    A reader has room for the words that arrive while a request is answered, and two bursts beside them, and may have as
+    many requests open as rows of `ROW_WORDS` fill it: each row is a burst of its own. Raises ``ParamError`` for a unit
+    whose cycles depend on operands: programs are timed by the sizes of runs.
     """
     for unit, spec in units.items():
         if spec.data_dependent:

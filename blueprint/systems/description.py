@@ -1,4 +1,4 @@
-"""What a whole decoder is: named units of the families, buffers, external memory, and the largest model that it holds.
+"""A whole decoder: named units of the families, buffers, external memory, and the largest model that it holds.
 
 Each work of a decoder (:data:`blueprint.workloads.tasks.WORKS`) is run in one place, by a unit whose family runs such
 tasks or by the host. No unit is known by its family: what it can do is what its design says (``Spec.works``).

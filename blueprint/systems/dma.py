@@ -3,7 +3,7 @@
 A mover takes a :class:`Transfer`, rows of bytes at a regular distance or at the distances that a stream of indices
 names, and moves them through an AXI4 port. A *unit* is the least that moves: addresses, rows and distances are whole
 units. A *word* is a beat of the memory port, a *beat* one of the stream. Rows are packed: a beat may hold the end of
-one and the begin of the next. Only the last beat of a transfer is filled up: with zeros when it was read; what is there
+one and the start of the next. Only the last beat of a transfer is filled up: with zeros when it was read; what is there
 is dropped when it is written.
 """
 

@@ -116,7 +116,7 @@ _BY_CODE = {kind.code: kind for kind in KINDS.values()}
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction; ``wait`` and ``signal`` are names of units."""
+    """One instruction; ``wait`` and ``signal`` are names of units. Raises ``ParamError`` for one that is illegal."""
 
     kind: str
     unit: str = ""

@@ -1,4 +1,4 @@
-"""What a whole system is made of beside its units: control, sequencer, queues, executors, staging, movers.
+"""The hardware of a whole system beside its units: control, sequencer, queues, executors, staging, movers.
 
 Flip-flops are counted by the names that they have in the RTL (``tests/systems/test_inventory.py`` compares them).
 """
@@ -293,7 +293,7 @@ def _outlet(out: Outlets, activity: float) -> Iterator[Unit]:
 
 
 def _conversion(way: Inlets | Outlets) -> Iterator[Unit]:
-    """What makes floats of one format those of another."""
+    """The converters from floats of one format to another."""
     if way.converts:
         source, target = way.converts
         if source.exponent_bits != target.exponent_bits:

@@ -1,4 +1,4 @@
-"""What the buffers and the memory of a system may be, for whoever reads a system or a space of systems."""
+"""Limits of the buffers and the memory of a system, for the readers of systems and of spaces of systems."""
 
 from __future__ import annotations
 

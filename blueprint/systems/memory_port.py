@@ -10,7 +10,7 @@ happened in earlier ones alone.
 * Words of a write are accepted once their request was; its answer is offered ``latency + extra(i)`` cycles after the
   last word, and stays.
 * Beyond ``size`` bytes the answer is DECERR, in a ``poisoned`` range SLVERR; what is written there is lost.
-* A channel that has a ``silence`` makes so many handshakes, and then no other before it is over.
+* A channel that has a ``silence`` makes a number of handshakes, and then no other before the silence is over.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from blueprint.systems.description import Memory
 from blueprint.words import MEMORIES
 
 _MASK = (1 << 64) - 1
-#: Largest ``interval`` by which the rate of a memory is approached; a slower one has one beat in more cycles.
+#: Largest ``interval`` of the fraction that stands for a memory's rate; a slower memory has one beat in more cycles.
 FINEST = 256
 
 
@@ -44,7 +44,7 @@ NEVER = _MASK
 
 @dataclass(frozen=True)
 class Silence:
-    """``channel`` makes ``after`` handshakes, and from then on none before cycle ``until``."""
+    """``channel`` makes ``after`` handshakes, and from then on none before cycle ``until``. Raises ``ValueError``."""
 
     channel: str
     after: int = 0
@@ -59,7 +59,7 @@ class Silence:
 
 @dataclass(frozen=True)
 class MemoryPort:
-    """Behavior of external memory: cycles, and how many requests it holds."""
+    """Behavior of external memory: cycles, and how many requests it holds. Raises ``ValueError``."""
 
     latency: int = 20
     spread: int = 0  # the most that ``extra`` is
@@ -91,15 +91,15 @@ class MemoryPort:
         return self.opened(cycle) and cycle * self.beats % self.interval < self.beats
 
     def cycles(self, words: int) -> int:
-        """Cycles in which so many words move, without a refresh."""
+        """Cycles in which ``words`` words move, without refresh."""
         return ceil_div(words * self.interval, self.beats)
 
     def move(self, cycle: int, later: int = 0) -> int:
-        """The first cycle from one on in which data may move, without a refresh, or the one so many moves later."""
+        """The first cycle from ``cycle`` on in which data may move, or the one ``later`` moves on; without refresh."""
         return self.cycles((cycle - 1) * self.beats // self.interval + 1 + later)
 
     def silent(self, channel: str, made: int, cycle: int) -> bool:
-        """True if a channel that made so many handshakes makes no other in the cycle."""
+        """True if a channel that made ``made`` handshakes makes no other in the cycle."""
         one = self.silence
         return one is not None and one.channel == channel and made >= one.after and cycle < one.until
 

@@ -1,4 +1,4 @@
-"""What a run of a unit computes and how many cycles it takes, by what stands in the registers of the unit."""
+"""The work and the cycles of a run of a unit, given the values of the unit's registers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from blueprint.workloads.tasks import Attention, Gemm, Task
 
 
 class Runs:
-    """Cycles and tasks of the runs of units, by what stands in their registers."""
+    """Cycles and tasks of the runs of units, by the values of their registers."""
 
     def __init__(self, hardware: Hardware) -> None:
         self.hardware, self._starved = hardware, Starved(hardware)

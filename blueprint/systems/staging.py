@@ -124,7 +124,7 @@ class Staged:
         return self.elements * self.packs // 8 if self.packs else self.elements * self.narrow
 
     def converted(self, values: Integers, narrow: bool) -> Integers:
-        """What elements become on their way, from or into narrow containers or not."""
+        """The conversion of elements on their way, with or without narrow containers."""
         formats = self.conversion(narrow)
         return floating.convert(*formats, values) if formats else values
 
@@ -158,7 +158,7 @@ def inputs(
     embedding: int = EMBEDDING,
     block: int = 1,
 ) -> tuple[Staged, ...]:
-    """The fields that ``load`` fills, by number, where a prompt goes through in blocks of so many tokens.
+    """The fields that ``load`` fills, by number, where a prompt goes through in blocks of ``block`` tokens.
 
     Raises ``ParamError`` where a beat does not fit the memory port.
     """
@@ -192,7 +192,7 @@ def container_bits(field: Field) -> int:
 
 
 def code_bytes(bits: int, width: int) -> int:
-    """Bytes of a word of codes of so many ``bits``, behind a memory port of ``width`` bits."""
+    """Bytes of a word of codes of ``bits`` bits, behind a memory port of ``width`` bits."""
     size, port = ceil_div(bits, 8), width // 8
     return ceil_div(size, port) * port if size > port else 1 << (size - 1).bit_length()
 

@@ -10,19 +10,19 @@ from blueprint.systems.control import Hardware
 from blueprint.systems.instructions import LAST_BIT, MOVED, REPEAT
 from blueprint.workloads.tasks import Rowwise
 
-#: Cycles of a run of a unit with these registers, by their numbers.
+#: A function that gives the cycles of a run: of a unit, and its registers by their numbers.
 Cycles = Callable[[str, Mapping[int, int]], int]
 
 
 class Turns:
-    """Counts the runs that take what was loaded once, by stream."""
+    """Counts, by stream, the runs that have taken data that were loaded once for several runs."""
 
     def __init__(self, hardware: Hardware) -> None:
         self._replays = {f"{one.unit}.{one.stream}" for one in hardware.inputs if one.replays}
         self._done: Counter[str] = Counter()
 
     def ends(self, stream: str, registers: Mapping[int, int]) -> bool:
-        """A run takes a stream; returns whether it is the last one that takes what was loaded."""
+        """Count a run that takes a stream; returns whether it is the last one that takes the loaded data."""
         if stream not in self._replays:
             return True
         self._done[stream] += 1
@@ -43,7 +43,7 @@ class Starved:
         self.last = ""
 
     def loads(self, registers: Mapping[int, int]) -> None:
-        """A transfer into staging."""
+        """Count a transfer into staging."""
         place = registers[MOVED.index("place")]
         if place >> LAST_BIT & 1:
             staged = self.hardware.inputs[place % (1 << LAST_BIT)]
@@ -51,7 +51,7 @@ class Starved:
             self.last = staged.stream
 
     def begins(self, unit: str, registers: Mapping[int, int]) -> bool:
-        """A run begins; returns whether some of its inputs are still to come."""
+        """Count a run that begins; returns whether some of its inputs are still to come."""
         needed = self.streams(unit, registers)
         for name in needed:
             if name not in self._replaying:
@@ -63,11 +63,11 @@ class Starved:
 
     @property
     def whole(self) -> bool:
-        """True once everything is there that the run waits for."""
+        """True once all inputs that the run waits for are there."""
         return all(self._brought[name] >= 0 for name in self._needed)
 
     def streams(self, unit: str, registers: Mapping[int, int]) -> list[str]:
-        """The streams of a run that are loaded at all."""
+        """The streams that a run takes, as unit and stream joined by a dot."""
         spec = self.hardware.units[unit]
         if spec.task is not Rowwise:
             return [f"{unit}.{stream.name}" for stream in spec.streams() if stream.direction == "in"]
@@ -90,8 +90,8 @@ class Starved:
     def tail(self, unit: str, registers: Mapping[int, int], cycles: Cycles, last: str) -> int:
         """Cycles from the last beat that a run takes to the last one that it gives.
 
-        ``last`` is the stream that brings it. What stands beside rows is a register ahead of them, so that a beat of a
-        row that comes last takes a cycle less.
+        ``last`` is the stream of that last beat. Streams beside the rows pass one register more, so a last beat of the
+        rows takes a cycle less.
         """
         task = self.rows(unit, registers)
         spec = self.hardware.units[unit]

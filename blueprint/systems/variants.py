@@ -18,7 +18,7 @@ _PARTS: Mapping[str, Mapping[str, Parameter]] = {"buffers": BUFFERS, "memory": M
 
 
 class Unbuildable(ParamError):
-    """A system that cannot be; ``reason`` is the sentence without what it is, which many systems share."""
+    """A system that cannot be built; ``reason`` is the sentence without its value, so that many systems share it."""
 
     def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class Unbuildable(ParamError):
 
 
 def parameters(system: System) -> dict[str, Parameter]:
-    """Limits of every parameter that a system may have another value of, by its dotted name."""
+    """Limits of every parameter of a system that may be varied, by its dotted name."""
     units = {
         f"units.{name}.{parameter}": limit
         for name, unit in system.units.items()

@@ -16,7 +16,7 @@ from costmodel.model import features
 
 #: Gates of the smallest possible multiply-accumulate.
 _GATES_PER_MAC = 8
-#: Parameters with at most so many values are balanced against each other.
+#: Parameters with at most this many values are balanced against each other.
 _FEW = 8
 #: An integer without a default whose range is narrower than this is drawn uniformly.
 _NARROW = 64

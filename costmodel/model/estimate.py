@@ -2,7 +2,8 @@
 
 Cost of a unit = count x sum of coefficient x term (`costmodel.model.features`); the coefficients of a technology were
 fitted to synthesis and gate-level switching (`costmodel.calibration`) and stand in its file with their errors. Nothing
-here knows wires: areas are cell areas, delays have ideal wires, energies have pins as the only loads.
+here knows wires: areas are cell areas, and delays and energies include wires where the fitted netlists had them, by
+the technology's recipe.
 
 A run costs clock energy in every cycle it lasts, those of waiting included, switching with the work it does, and
 leakage over all its time (:meth:`Cost.energy`).
@@ -38,7 +39,7 @@ PJ_PER_NW_S = 1e3
 ACCESSES = "accesses"
 
 
-#: Of each path, the delays to the output of each of its steps.
+#: Delays in ps to the output of each step, path by path.
 Walks = Sequence[Sequence[Real]]
 
 

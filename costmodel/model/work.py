@@ -167,12 +167,12 @@ def run(
 
 
 def _times(fresh: Real, factor: int) -> Real:
-    """A product, in place of its first factor where that is an array: one that nobody else has."""
+    """A product; it overwrites ``fresh``, which must have no other user, where that is an array."""
     return np.multiply(fresh, factor, out=fresh) if _is_array(fresh) else fresh * factor
 
 
 def _plus(total: Real, fresh: Real) -> Real:
-    """A sum, in place of its second part where that is an array of its shape: one that nobody else has."""
+    """A sum; it overwrites ``fresh``, which must have no other user, where that is an array of the sum's shape."""
     if _is_array(fresh) and np.broadcast_shapes(np.shape(total), np.shape(fresh)) == np.shape(fresh):
         return np.add(total, fresh, out=fresh)
     return total + fresh

@@ -33,7 +33,7 @@ from costmodel.technology.technology import Technology
 ASSUMPTIONS = """\
 Of a system that can be compiled, time and bytes are those of the compiler's programs: each transfer and each run in a
 closed form of its cycles, instructions as they are fetched and dispatched, and fetch, load and store at the rate of the
-memory each. A prompt goes token by token. Of any other system:
+memory each; a prompt goes in blocks of tokens where the system has them, else token by token. Of any other system:
 Time: operations run one behind the other, each in the closed form of its unit's cycles or at the stated rate of the
 host; memory fetches what they read ahead of them, as far as the buffers hold it (costmodel.systems.timeline), and a
 pass begins with empty buffers. Start and end of an instruction, and refresh of the memory beyond its stated sustained
@@ -46,10 +46,10 @@ Area: units, buffers and what stands around the units: sequencer, control, mover
 memories of its FIFOs. Of a system without such hardware buffers have the bytes of its file, and what stands around the
 units is in no number; neither is a host's."""
 
-#: Units, programs and phases that are remembered of each kind.
+#: Most results of each kind (unit costs, programs, phases) that are remembered.
 _REMEMBERED = 64
 T = TypeVar("T")
-#: The runs of a phase at a clock, behind so many tokens or of so many.
+#: Gives the runs of a phase: of a system and a plan at a clock in MHz, behind a number of tokens or for that number.
 Passes = Callable[[System, Plan, float, int], list[Run]]
 
 #: Buffers by name, and what no unit and no buffer is.
@@ -87,7 +87,7 @@ class Around:
 
 @dataclass(frozen=True)
 class Costs:
-    """What a system costs in a technology, before any work."""
+    """The costs of a system in a technology, before any work."""
 
     units: Mapping[str, Cost]
     buffers: Mapping[str, Buffer]
@@ -276,7 +276,7 @@ def _attempted(made: Callable[[], Plan]) -> Plan | ParamError:
 
 
 def _remembered(known: dict[Hashable, T], key: Hashable, made: Callable[[], T]) -> T:
-    """What stands under a key, made where nothing does; the oldest of many is forgotten."""
+    """The value of a key, made where there is none; the oldest of many is forgotten."""
     if key not in known:
         if len(known) >= _REMEMBERED:
             del known[next(iter(known))]

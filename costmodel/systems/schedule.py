@@ -177,22 +177,22 @@ class Pass:
 
 
 class Fetch:
-    """The words of a program as they come, two bursts ahead of what is dispatched."""
+    """The words of a program as they arrive, prefetched as far as the fetch buffer holds bursts."""
 
     def __init__(self, hardware: Hardware, port: MemoryPort) -> None:
         self.port = port
         width = hardware.fetch.data_width
         self._burst = max(1, hardware.fetch.burst_words * width // WIDTH)
         self._ahead = max(1, hardware.fetch.buffer_words // hardware.fetch.burst_words)
-        self._words = max(1, WIDTH // width)  # of the port in an instruction
-        self._whole = max(1, width // WIDTH)  # instructions of a word
+        self._words = max(1, WIDTH // width)  # words of the port in an instruction
+        self._whole = max(1, width // WIDTH)  # instructions in a word
         self._asked = control.NEXT_PASS + _OPENING - 1
         self._emptied: deque[int] = deque(maxlen=self._ahead)
         self._word = 0
         self.last = 0
 
     def dispatch(self, number: int, room: int) -> int:
-        """The cycle in which the next instruction is dispatched, its queue having room from a cycle on."""
+        """The cycle in which the next instruction is dispatched; its queue has room from cycle ``room`` on."""
         if number % self._burst == 0:
             if number:
                 self._emptied.append(self.last)
@@ -224,7 +224,7 @@ class Reader:
         return self._under_way[0][0] + 1 if len(self._under_way) == FLIGHTS else 0
 
     def take(self, registers: Mapping[int, int], offer: int) -> int:
-        """The cycle in which a load is taken that is offered in a cycle."""
+        """The cycle in which a load that is offered in cycle ``offer`` is taken."""
         mover, port = self.hardware.load, self.port
         taken = max(offer, self._free)
         shape = _shape(self.hardware, port, "load", registers)

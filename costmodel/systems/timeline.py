@@ -1,4 +1,4 @@
-"""When the operations of a pass run: one behind the other, with external memory fetching ahead into the buffers.
+"""When the operations of a pass run: one after the other, with external memory fetching ahead into the buffers.
 
 Operation ``i`` starts at ``s_i``, when the one before ends: it needs its result. What it reads comes in one stream in
 the order of the operations, at the rate ``r`` of the memory. Of each class of data (weights, cache) at most the bytes
@@ -9,7 +9,7 @@ bytes p)``, and ends at ``max(s_i + c_i, f_i)``: bound by its unit or by memory.
 Without a buffer this is the sum of ``max(compute, memory)``; with one of any size it is the larger of both sums.
 
 What is gathered is requested when its operation starts. What a host reads passes by the ports.
-Analytic: the simulator of the whole decoder decides.
+This is analytic: the simulator of the whole decoder has the exact cycles.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def timeline(system: System, operations: Iterable[Operation], clock_mhz: float, 
 
 
 def of_runs(system: System, runs: Iterable[Run], clock_mhz: float) -> Timeline:
-    """The runs of a compiled program one behind the other; of the ports that of loads is the busiest."""
+    """The runs of a compiled program in their order; the port of loads is the busiest port."""
     now, moved, steps = 0.0, 0, []
     for run in runs:
         end = now + run.cycles / (clock_mhz * 1e6)

@@ -15,7 +15,7 @@ from dse.axis import Axis
 from dse.batch import Floats
 from dse.space import Indices, Space
 
-#: Fewer designs teach no correction.
+#: Fewest designs from which a correction is learned.
 FEWEST = 5
 #: Weight of the penalty on coefficients of scaled features: fixed, so that no error is chosen for being small.
 PENALTY = 1.0
@@ -58,7 +58,7 @@ def learn(level: str, metric: str, found: Floats, lower: Floats, higher: Floats)
     lower, higher, matrix = lower[good], higher[good], _with_one(found[good])
     target = np.log(higher / lower)
     penalty = PENALTY * np.eye(matrix.shape[1])
-    penalty[0, 0] = 0.0  # the mean is free
+    penalty[0, 0] = 0.0  # the mean is not penalized
     inverse = np.linalg.inv(matrix.T @ matrix + penalty)
     coefficients = inverse @ matrix.T @ target
     leverage = np.einsum("ij,jk,ik->i", matrix, inverse, matrix)

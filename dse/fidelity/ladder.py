@@ -124,7 +124,7 @@ class Ladder:
         return metrics, codes
 
 
-#: What people are told of a correction.
+#: The description of a correction, for people.
 _SHOWN = ("level", "metric", "designs", "before", "after")
 
 

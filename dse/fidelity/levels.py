@@ -9,7 +9,7 @@ from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
 
 ANALYTIC, SIMULATED, SYNTHESIZED = "analytic", "simulated", "synthesized"
-#: Where a number is from that no level measured and that was changed by what higher levels taught.
+#: Origin of a number that no level measured and that a correction of a higher level changed.
 CORRECTED = "corrected"
 
 

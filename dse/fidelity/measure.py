@@ -1,4 +1,4 @@
-"""What each level measures of a design: cycles by the exact simulator; area, clock, flip-flops, energy by synthesis.
+"""Measurements of a design at each level: cycles by the exact simulator; area, clock, flip-flops, energy by synthesis.
 
 All other numbers follow from these by the formulas of the analytical model, so that a number of a higher level differs
 from that of a lower one by what was measured, and by nothing else.
@@ -34,7 +34,7 @@ _OF_CYCLES = (
     "energy_efficiency",
     "dram_share",
 )
-#: Numbers that synthesis says nothing of.
+#: Numbers that synthesis does not measure.
 _COUNTED = ("cycles", "peak_macs")
 
 
@@ -68,7 +68,7 @@ def synthesized(request: Request) -> Measured:
 
 
 def measured_cost(spec: Spec, facts: Technology, sample: Sample) -> Cost:
-    """The cost of a design as its netlist says it; memories are priced by the same laws on both sides.
+    """The cost of a design as measured on its netlist; memories are priced by the same laws as in the prediction.
 
     Energy was measured in one run and is predicted of the same run: the ratio of the two is that of the design.
     """

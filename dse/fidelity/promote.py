@@ -34,7 +34,7 @@ class Limits:
     memory_mib: int = MEMORY_MIB
 
     def __post_init__(self) -> None:
-        """Raises ``ParamError`` for a limit that is not above 0."""
+        """Raise ``ParamError`` for a limit that is not above 0."""
         for name, value in (("Budget", self.budget_s), ("Limit", self.each_s), ("Memory", self.memory_mib)):
             if value <= 0:
                 unit = "MiB" if name == "Memory" else "s"
@@ -60,7 +60,7 @@ def promote(
     wanted = up_to(level, levels)
     folder = Path(folder)
     if not (folder / store.NAME).exists():
-        store.load(folder)  # which says what is missing
+        store.load(folder)  # which refuses a file that is missing
     with closing(store.lock(folder)):
         study = open_study(folder, families=families, writable=True)
         try:
@@ -147,7 +147,7 @@ class _Climb:
         self._note(f"{self._done} measured{failed}, {len(waiting)} wait, about {left:.0f} s left")
 
     def _expected(self, waiting: Sequence[tuple[int, Level]]) -> float:
-        """Seconds that those that wait take, by what their levels took so far."""
+        """Seconds that the waiting designs will take, from the mean time of their levels so far."""
         total = 0.0
         for _, level in waiting:
             took = [each.seconds for each in self._study.ladder.promotions if each.level == level.name]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-#: Of a child's log so many characters are kept, the last ones.
+#: Characters of a child's log that are kept: the last ones.
 LOG_TAIL = 2000
 OK, FAILED = "ok", "failed"
 

@@ -1,4 +1,4 @@
-"""What a level is asked of one design; picklable, for a process of its own."""
+"""A request to a level about one design; picklable, for a process of its own."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Multi-agent search: one agent a parameter, all with the same reward (Krishnan et al., MARL for DSE, 2022).
 
 Agents learn by distributed Q-learning (Lauer and Riedmiller, ICML 2000): an agent values an action by the best reward
-that it ever brought, whatever the others did, which is sound as a design always has the same numbers. Each team of
-agents follows weights of the objectives of its own (:mod:`dse.searches.scalar`): it starts from its best design, and
+that it ever brought, whatever the others did; this is sound because a design always has the same numbers. Each team
+of agents has its own weights of the objectives (:mod:`dse.searches.scalar`): it starts from its best design, and
 every agent keeps its value or, with a small chance, takes another, by a softmax over its values.
 """
 
@@ -72,7 +72,7 @@ class Agents(GenomeSearch):
         self.genomes = np.concatenate([self.genomes, genomes])[-most:]
         self.goals = np.concatenate([self.goals, goals])[-most:]
         self.violations = np.concatenate([self.violations, violations])[-most:]
-        if self.scale.widen(goals, violations):  # all rewards are others now
+        if self.scale.widen(goals, violations):  # every reward has changed with them
             self._forget()
             genomes, goals, violations = self.genomes, self.goals, self.violations
         cost = scalar.costs(self.scale, goals, violations, self.weights)

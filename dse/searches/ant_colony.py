@@ -65,7 +65,7 @@ class AntColony(GenomeSearch):
         self.pheromone = np.where(self.there, np.maximum(self.pheromone, self.settings.least), 0.0)
 
     def _leaders(self, genomes: Genomes, goals: Floats, violations: Floats, objective: int) -> Genomes:
-        """The two best designs so far of an objective, and the front of this round; or who breaks least."""
+        """The two best designs so far of an objective, and the front of this round; else those nearest to feasible."""
         good = np.flatnonzero(violations == 0)
         if not len(self.front.genomes):
             return genomes[np.argsort(violations, kind="stable")[:2]]

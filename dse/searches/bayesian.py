@@ -26,7 +26,7 @@ from dse.searches.options import option
 from dse.searches.protocol import Task
 from dse.space import Indices
 
-#: A batch is at least this part of what is known: models of many designs cost more and change less.
+#: A batch is at least this share of the known designs: models of many designs cost more and change less.
 _SHARE = 12
 
 
@@ -87,7 +87,7 @@ class Bayesian(GenomeSearch):
         super().tell(batch)
 
     def learn(self, genomes: Genomes, goals: Floats, violations: Floats) -> None:
-        """All that was told is modelled when designs are proposed."""
+        """Do nothing: the model is fitted when designs are proposed."""
 
     def _candidates(self) -> Genomes:
         """Distinct unknown designs around the front, or around those that break least; and random ones."""
@@ -110,7 +110,7 @@ class Bayesian(GenomeSearch):
         return genomes if len(genomes) else self.coding.random(1, self.random)
 
     def _leaps(self, genomes: Genomes) -> Genomes:
-        """Copies of which one gene moves by a power of two along its axis, or takes any value of an unordered one."""
+        """Copies in which one gene moves by a power of two along its axis, or takes any value of an unordered axis."""
         chance = np.where(self.coding.active(genomes), self.random.random(genomes.shape), -1.0)
         moved, rows = chance.argmax(axis=1), np.arange(len(genomes))
         sizes, here = self.coding.sizes[moved], genomes[rows, moved]

@@ -13,7 +13,7 @@ Genomes = npt.NDArray[np.int64]
 class Coding:
     """Genomes of a space and the indices they stand for.
 
-    A genome is the family and the position on every axis of every family; the genes of other families ride along.
+    A genome is the family and the position on every axis of every family; the genes of other families have no effect.
     """
 
     def __init__(self, space: Space) -> None:

@@ -1,4 +1,4 @@
-"""What every search must do, inside this distribution and outside it, on spaces of a few hundred designs.
+"""Tests that every search must pass, inside this distribution and outside it, on spaces of a few hundred designs.
 
 Each check returns what is wrong, a sentence each; an empty list is conformance. Nothing here needs a test framework::
 

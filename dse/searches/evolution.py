@@ -54,7 +54,7 @@ class Evolution(GenomeSearch):
         return self.coding.mutated(self.genomes[rivals[np.arange(count), best]], self.random)
 
     def learn(self, genomes: Genomes, goals: Floats, violations: Floats) -> None:
-        """The new ones are born, the oldest die."""
+        """Add the new designs to the population, and drop the oldest."""
         self.scale.widen(goals, violations)
         most = self.settings.population
         self.genomes = np.concatenate([self.genomes, genomes])[-most:]

@@ -1,10 +1,10 @@
 """A Gaussian process over genomes (Rasmussen and Williams, 2006): the sum of an additive and a Matérn 5/2 kernel.
 
 The additive kernel counts equal genes: metrics of hardware are nearly products of what each parameter contributes, so
-their logarithms are nearly sums. Long axes are no part of it, as it knows no neighbors. The Matérn kernel has a length
-for each gene: ordered values are numbers from 0 to 1, by their logarithm where they are positive; other values are all
-equally far apart. Lengths and the weight of the additive part maximize the marginal likelihood (L-BFGS), the variance
-is its maximum in closed form.
+their logarithms are nearly sums. Long axes are left out of it, as it does not see neighbors. The Matérn kernel has a
+length for each gene: ordered values are numbers from 0 to 1, by their logarithm where they are positive; other values
+are all equally far apart. Lengths and the weight of the additive part maximize the marginal likelihood (L-BFGS), the
+variance is its maximum in closed form.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy import linalg, optimize
 from dse.batch import Floats
 from dse.searches.coding import Coding, Genomes
 
-#: Designs from which lengths are learned; more cost time and change little.
+#: Most designs from which lengths are learned; more cost time and change little.
 _MOST_FOR_LENGTHS = 128
 _NOISE = 1e-5
 _ROOT5 = np.sqrt(5.0)

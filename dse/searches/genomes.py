@@ -1,4 +1,4 @@
-"""What searches over genomes share: ask, tell, the front so far, and no design twice."""
+"""The common base of searches over genomes: ask, tell, the front so far, and no design twice."""
 
 from __future__ import annotations
 

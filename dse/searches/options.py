@@ -22,7 +22,7 @@ class Option:
     text: str
 
     def fault(self, value: Any) -> str | None:
-        """Why a value is none of this hyperparameter's, in one sentence; ``None`` for one that is."""
+        """The reason why this hyperparameter cannot have a value, in one sentence; ``None`` if it can."""
         if not is_kind(value, self.kind):
             return f"{self.name} must be {kind_name(self.kind)}, not {show(value)}"
         if not self.minimum <= value <= self.maximum:  # which NaN is not either

@@ -60,7 +60,7 @@ class _Adapter(GenomeSearch):
         self.results: dict[int, tuple[Floats, float]] = {}
         self.trials: dict[int, Any] = {}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # some arguments are called experimental
+            warnings.simplefilter("ignore")  # Optuna warns of arguments that it calls experimental
             directions = ["minimize"] * len(task.space.objectives)
             sampler = self.sampler(task.seed % 2**32)
             self.study = optuna.create_study(directions=directions, sampler=sampler)

@@ -1,4 +1,4 @@
-"""What a search is: it is asked for designs, told their metrics, and asked again."""
+"""The protocol of a search: it is asked for designs, told their metrics, and asked again."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Scale:
         self.high = np.full(objectives, -np.inf)
 
     def widen(self, goals: Floats, violations: Floats) -> bool:
-        """Take evaluated designs in; True if a range became wider."""
+        """Widen the ranges by evaluated designs; True if one became wider."""
         good = goals[violations == 0]
         low, high = (
             np.minimum(self.low, good.min(axis=0, initial=np.inf)),

@@ -57,7 +57,7 @@ if (byId("roofline")) onChange(() => {
   const row = state.selected >= 0 ? state.selected : D.knee !== null ? D.knee : COUNT ? 0 : -1, found = row >= 0 ? partsOf(row) : null;
   const spots = (found ? found.tasks : []).filter((task) => task.macs && task.bits).map((task) => ({ name: task.name, x: 2 * task.macs / (task.bits / 8),
     y: 2 * task.macs / Math.max(task.compute, task.memory) }));
-  if (!spots.length) { clear(byId("roofline"), make("p", { class: "quiet" }, "No roofline: the cost model of these numbers is not at hand, or no work moves data.")); return; }
+  if (!spots.length) { clear(byId("roofline"), make("p", { class: "quiet" }, "No roofline: the cost model of these numbers is not available, or no work moves data.")); return; }
   const at = (name) => D.metrics.find((metric) => metric.name === name).values[row];
   const peak = 2 * at("peak_macs") * at("clock_mhz") * 1e6, slope = D.bandwidth;
   const xs = [...spots.map((spot) => spot.x), ...(slope ? [peak / slope] : [])], low = Math.min(...xs) / 4, high = Math.max(...xs) * 4;

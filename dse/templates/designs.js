@@ -47,7 +47,7 @@
   window.shareBar = bar;
   function breakdown(row) {
     const found = parts(row);
-    if (!found) return [make("p", { class: "quiet" }, D.breakdowns && D.breakdowns.length ? "This design has no breakdown." : "No breakdown: the cost model of these numbers is not at hand.")];
+    if (!found) return [make("p", { class: "quiet" }, D.breakdowns && D.breakdowns.length ? "This design has no breakdown." : "No breakdown: the cost model of these numbers is not available.")];
     const times = found.tasks.map((task) => [task.name, Math.max(task.compute, task.memory)]);
     const bound = Object.fromEntries(found.tasks.map((task) => [task.name, task.memory > task.compute ? "bound by memory" : "bound by compute"]));
     return [bars("Area", found.areas, areaText), bars("Energy", found.energies, (pj) => quantity(pj * 1e-12, "J")), bars("Time", times, (s) => quantity(s, "s"), bound)];

@@ -7,12 +7,12 @@
 #SBATCH --requeue
 #SBATCH --output=explore-%a.log
 #
-# One shard of a search a task of the array; what was killed or requeued goes on where it stopped.
+# Each task of the array runs one shard of a search; a task that was killed or requeued goes on where it stopped.
 #
 #   sbatch explore.sh space.yaml shards                        # prints the number of the job
 #   sbatch --dependency=afterok:JOB merge.sh shards study
 #
-# More words are options of `ternforge explore`: sbatch --array=1-64 explore.sh space.yaml shards --budget 1000000
+# Further arguments are options of `ternforge explore`: sbatch --array=1-64 explore.sh space.yaml shards --budget 1000000
 set -euo pipefail
 space=$1 shards=$2
 shift 2
@@ -22,5 +22,5 @@ mkdir -p "$shards"
 code=0
 ternforge explore "$space" --out "$shards/$SLURM_ARRAY_TASK_ID" --quiet \
     --shard "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT" --workers "${SLURM_CPUS_PER_TASK:-1}" "$@" || code=$?
-# Exit code 1 says that no design of this shard is feasible, which those of others may be.
+# Exit code 1 says that no design of this shard is feasible; designs of other shards may be.
 [ "$code" -eq 1 ] || exit "$code"

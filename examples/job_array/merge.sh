@@ -4,7 +4,7 @@
 #SBATCH --time=00:30:00
 #SBATCH --output=merge.log
 #
-# The shards that explore.sh wrote, put together into one study.
+# Merges the shards that explore.sh wrote into one study.
 set -euo pipefail
 shards=$1 study=$2
 shift 2

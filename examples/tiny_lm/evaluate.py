@@ -22,7 +22,7 @@ from checkpoints import reading
 from checkpoints.reference import Reference
 
 WEIGHTS = Path(__file__).parent / "tiny_kjv"
-#: Counts that an n-gram gives to what it did not see.
+#: Discount: the part of each count that is given to tokens never seen behind the same n-gram.
 DISCOUNT = 0.75
 
 

@@ -79,7 +79,7 @@ class Rows:
     top: int
 
     def merged(self) -> "Rows":
-        """The bits ``top`` of two rows, of which at most one is set, in the first row."""
+        """The rows with both bits of column ``top``, of which at most one is set, merged into the first row."""
         top = self.top
         low, known = [row[:top] for row in self.rows], [row[:top] for row in self.known]
         pairs = zip(self.rows, self.known, strict=True)
@@ -90,7 +90,7 @@ class Rows:
         return Rows(low, known, self.singles, top)
 
     def held(self, m: Module, name: str, enable: Value) -> "Rows":
-        """The rows, without single bits, behind a register."""
+        """The registered rows; there must be no single bits."""
         rows = [
             _held(m, f"{name}{number}", enable, row, known)
             for number, (row, known) in enumerate(zip(self.rows, self.known, strict=True))
@@ -125,7 +125,7 @@ def offset_rows(m: Module, words: list[Value], signs: list[Value], width: int, e
 
 
 def _held(m: Module, name: str, enable: Value, row: Value, known: Sequence[int | None]) -> Value:
-    """A row behind a register, which holds no bit that is the same for all words."""
+    """A registered row; bits that are the same for all words have no flip-flop."""
     places = [place for place, bit in enumerate(known) if bit is None]
     held = register(m, len(places), name, enable, Cat(*(row[place] for place in places)))
     own = dict(zip(places, held, strict=True))
@@ -133,9 +133,9 @@ def _held(m: Module, name: str, enable: Value, row: Value, known: Sequence[int |
 
 
 def accumulate(m: Module, beat: Rows, sums: list[Value], singles: list[Value]) -> list[Value]:
-    """Sum and carry word of such words, ``sums``, and of merged rows, less ``2**top``.
+    """Next sum and carry word: the accumulator's two words ``sums`` plus merged rows, less ``2**top``.
 
-    The second row has room for the ones from ``top`` up that take off the offset. Two single bits have free columns.
+    The ones from bit ``top`` up that subtract the offset stand in the second row. Two single bits find free columns.
     """
     width, top = len(sums[0]), beat.top
     second = beat.rows[1] if len(beat.rows) > 1 else Const(0, 0)

@@ -56,7 +56,7 @@ class Gumbel(Block):
         for half in range(gumbel.ROUNDS_A_CYCLE):
             x = w(f"x{half}", (_right(x) + y)[:_WORD] ^ key)
             y = w(f"y{half}", y.rotate_left(gumbel.LEFT) ^ x)
-            # The number of the round, which its key takes in.
+            # The number of the round, which enters its key.
             number = Cat(Const(half, clog2(gumbel.ROUNDS_A_CYCLE)), self.step)[:_WORD]
             new = w(f"later{half}", (_right(later.pop(0)) + key)[:_WORD] ^ number)
             key = w(f"key{half}", key.rotate_left(gumbel.LEFT) ^ new)

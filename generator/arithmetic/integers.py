@@ -51,7 +51,7 @@ def add(left: Value, right: Value, carry: Value | None, width: int) -> Value:
 
 
 def quick_add(m: Module, name: str, left: Value, right: Value, width: int) -> Value:
-    """``left + right`` modulo ``2**width`` by a network of prefixes: few gates in series, and more of them."""
+    """``left + right`` modulo ``2**width`` by a parallel-prefix network: few gates in series, but more of them."""
     a, b = Signal(width, name=f"{name}_left"), Signal(width, name=f"{name}_right")
     m.d.comb += [a.eq(zero_extend(left, width)), b.eq(zero_extend(right, width))]
     top, level, reach = width - 1, 0, 1
@@ -61,7 +61,7 @@ def quick_add(m: Module, name: str, left: Value, right: Value, width: int) -> Va
         m.d.comb += makes.eq(made)
         if reach >= top:
             return a ^ b ^ Cat(Const(0, 1), makes)
-        # Every second block of bits learns of what the block below it leaves; what the lowest passes is not asked.
+        # Every second group of bits is combined with the group below it; no carry passes through the lowest group.
         passes = Signal(top - reach, name=f"{name}_passes{level}")
         m.d.comb += passes.eq(passed)
         odd = [bit // reach % 2 == 1 for bit in range(top)]
@@ -78,7 +78,7 @@ def quick_add(m: Module, name: str, left: Value, right: Value, width: int) -> Va
 
 
 def select_add(m: Module, name: str, left: Value, right: Value, width: int) -> Value:
-    """``left + right`` modulo ``2**width`` in blocks, each with both carries that may come: one is chosen."""
+    """``left + right`` modulo ``2**width`` in blocks, each computed for both carries, of which one is chosen."""
     left, right = zero_extend(left, width), zero_extend(right, width)
     count = ceil_div(width, CHOSEN_BITS)
     carry: Value = Const(0, 1)

@@ -82,7 +82,7 @@ def count_down(
         return below(value, most) | ((value == most) & nothing_below)
 
     again, moves = load | last, load | advance
-    # After this step at most one step is left if at most two are left now.
+    # If at most two steps are left now, at most one is left after this step.
     soon: Value = Const(1, 1)
     if kept:
         soon = within(left[pieces[0]], Cat(Const(0, 1), by)) & _all(borrows[1:])

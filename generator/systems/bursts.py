@@ -14,8 +14,8 @@ from generator.layout import layout
 class Bursts(Block):
     """Cut the rows of a transfer into AXI4 bursts that cross no page and are no longer than the port's longest.
 
-    Guarantees: bursts in the order of the bytes; one is asked for in a cycle with ``grant`` and never taken back; a
-    transfer that cannot be moved is ``refused`` in the cycle after it was taken, and nothing is asked for.
+    Guarantees: bursts in the order of the bytes; one is requested in a cycle with ``grant`` and never withdrawn; a
+    transfer that cannot be moved is ``refused`` in the cycle after it was taken, and nothing is requested.
     Does not: check that a row ends before the address space does; addresses wrap.
 
     A row costs one cycle beside its bursts. A gathered row waits for its index and costs one cycle more for every bit
@@ -98,7 +98,7 @@ class Bursts(Block):
         return start
 
     def _cut(self, m: Module, start: Value) -> Value:
-        """Ask for the bursts of a row; returns whether the burst is the last of its row."""
+        """Request the bursts of a row; returns whether the burst is the last of its row."""
         dma, lane = self.dma, self.dma.lane_width
         next_word = Signal(dma.word_address_width, name="next_word", reset_less=True)
         left = Signal(dma.left_width, name="words_left", reset_less=True)
@@ -139,7 +139,7 @@ class Bursts(Block):
 
     @property
     def rows_left(self) -> Any:
-        """Rows that are not asked for as a whole."""
+        """Rows whose bursts are not all requested yet."""
         return self._rows_left
 
     def _length(self, m: Module, next_word: Value, left: Value) -> Value:
@@ -156,7 +156,7 @@ class Bursts(Block):
         return Mux(left < most, left, most)
 
     def _steps(self, m: Module, ends: Value) -> None:
-        """Which step comes next."""
+        """Drive the next step."""
         row, more = Signal(name="next_row"), Signal(name="more_rows")
         gathers = Mux(self.taken, self.transfer.gather, self.gather)
         m.d.comb += [

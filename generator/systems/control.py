@@ -45,7 +45,7 @@ class _Written:
 
 @dataclass(frozen=True)
 class _Start:
-    """What became of the last start: reasons for which nothing started, and whether a program is done.
+    """Result of the last start: the reasons why nothing started, and whether a program is done.
 
     ``nothing`` is high for the cycle of a start that is refused.
     """
@@ -65,8 +65,8 @@ class _Start:
 class Control(Registers):
     """Programs, passes, start, stop, status, cycles and interrupt behind AXI4-Lite.
 
-    Guarantees: a start begins passes only if the image is for this design and there is something to do; what does not
-    start says why in the status, and interrupts as an end does.
+    Guarantees: a start begins passes only if the image is for this design and there is something to do; for a refused
+    start the status gives the reason, and the interrupt is raised as at an end.
     Does not: take a register while a program runs (a write is answered and nothing happens), except ``control``,
     ``patience`` and ``interrupt``; start while memory owes answers to the program before; queue accesses.
     """
@@ -139,7 +139,7 @@ class Control(Registers):
         ]
 
     def _starts(self, m: Module, write: Value, values: _Written) -> _Start:
-        """Drive start and stop; returns what became of them."""
+        """Drive start and stop; returns the result of the last start."""
         program, length = self.program, self.hardware.fetch.row_width
         hit = write & self._hit(self.bus.awaddr, "control") & self.bus.wstrb[0]
         lacking: list[Value] = []

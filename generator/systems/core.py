@@ -1,4 +1,4 @@
-"""What is between the sequencer and the movers: queues, tokens, executors, staging and the units."""
+"""The parts between the sequencer and the movers: queues, tokens, executors, staging and the units."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,7 +99,7 @@ class Core(Block):
         return m
 
     def _moved(self) -> Value:
-        """Whether an instruction begins or ends, or a beat moves, those between movers and memory included."""
+        """1 if an instruction begins or ends, or a beat moves, also between a mover and memory."""
         movers = ((side.tvalid & side.tready) for side in (self.load, self.store))
         return Cat(self.begins, self.ends, self.load.moved, self.store.moved, *movers, *self.moved).any()
 
@@ -269,7 +269,7 @@ class Core(Block):
 
 
 def _up_to(value: Value, there: int) -> Value:
-    """A value where there is a port for it, nothing where there is none."""
+    """The value where its port is ``there``; nothing elsewhere."""
     return value if there else Const(0, 0)
 
 

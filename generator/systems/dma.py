@@ -65,7 +65,7 @@ class Mover(Block):
         return Cat(last, place)
 
     def worst(self, m: Module, taken: Value, response: Value, forget: Value) -> Value:
-        """The worst response so far; one that comes as the others are forgotten stays."""
+        """The worst response so far; one that arrives in the cycle of ``forget`` is kept."""
         held = Signal(RESPONSE_BITS, name="worst")
         new = response & (taken & response[-1]).replicate(RESPONSE_BITS)
         m.d.sync += held.eq(Mux(forget, 0, held) | new)
@@ -75,9 +75,9 @@ class Mover(Block):
 class Reader(Mover):
     """Move rows of memory to a stream.
 
-    Guarantees: every burst that is asked for has room, so that memory never waits; beats in the order of the rows, the
+    Guarantees: every requested burst has room, so that memory never waits; beats in the order of the rows, the
     last one of a transfer with ``tlast`` and filled up with zeros; words with an error are delivered as they came, so
-    that the stream is as long as ever; the next transfer is taken while the data of this one are still to come.
+    that the stream has its full length; the next transfer is taken while data of this one are still to come.
     Does not: return from memory that never answers, nor take a request back.
     """
 
@@ -252,7 +252,7 @@ class Writer(Mover):
     def _framing(
         self, m: Module, packer: Any, final: Value, begins: Value, short: Value, surplus: Value
     ) -> None:
-        """Drop what a stream has too much, and remember where it had too little or too much."""
+        """Drop beats beyond the rows, and remember whether the stream was too short or too long."""
         held = Signal(name="misframed_held")
         with m.If(final & ~packer.ends):
             m.d.sync += self.draining.eq(1)

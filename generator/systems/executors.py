@@ -63,12 +63,12 @@ class Executor(Block):
         super().__init__(name, common | ports, clocked=True, resets=True)
 
     def turn(self, m: Module, ends: Value) -> Signal:
-        """Whether an instruction runs that began before; its end, with what it takes and gives, is driven here."""
+        """1 while an instruction that began earlier runs; drives its end, and the tokens it takes and gives."""
         m.d.comb += [self.ends.eq(ends), self.gives.eq(self.entry.signal & ends.replicate(len(self.gives)))]
         return self.turns(m, ends, Const(0, 1))
 
     def turns(self, m: Module, ends: Value, lacks: Value) -> Signal:
-        """As `turn`, without ends and the tokens they give, of instructions that also wait while something lacks."""
+        """As `turn`, but does not drive ends and given tokens; an instruction also waits while ``lacks`` is 1."""
         entry, running = self.entry, Signal(name="running")
         tokens = (entry.wait & ~self.there) | (entry.signal & ~self.room)
         m.d.comb += [
@@ -83,7 +83,7 @@ class Executor(Block):
         return running
 
     def fails(self, m: Module, failed: Value, **reasons: Value) -> None:
-        """Tell of an error."""
+        """Report an error."""
         values = {field.name: reasons.get(field.name, Const(0, field.width)) for field in FAILURE}
         m.d.comb += [self.failed.eq(failed), self.failure.eq(joined(FAILURE, **values))]
 
@@ -105,8 +105,8 @@ class Transfers(Executor):
 
     Guarantees: a transfer is offered in the cycle after its ``start`` began, and ``active`` from then up to its end;
     its registers stay as they are meanwhile.
-    Does not: offer what has a register beyond the mover's, or a place that is none, or narrow containers for a place
-    that is not ``narrow``; that is refused.
+    Does not: offer a transfer with a number too large for the mover, with a place that does not exist, or with narrow
+    containers for a place that is not ``narrow``; it is refused.
     """
 
     latency = "1 cycle from the begin of a start to its transfer"
@@ -141,7 +141,7 @@ class Transfers(Executor):
         return m
 
     def _moving(self, m: Module, offered: Value, registers: Held) -> Value:
-        """Do the instructions; returns whether a transfer runs that `done` is of."""
+        """Execute the instructions; returns 1 while the transfer to which ``done`` belongs runs."""
         running = Signal(name="moving")
         ends = (self.begins & ~self.entry.starts) | (running & (self.done | self.refused))
         self.turn(m, ends)
@@ -166,7 +166,7 @@ class Transfers(Executor):
         return Mux(registers.index == INDICES.index("token"), self.token, position)
 
     def _registers(self, m: Module) -> tuple[Held, Value]:
-        """(the registers, whether one of them holds what cannot be)."""
+        """(the registers, 1 if one of them holds an illegal value)."""
         transfer, entry = self.dma.transfer, self.entry
         widths = [*(transfer[name].width for name in MOVED[:-2]), NARROW_BIT + 1, INDEX_BITS]
         values, above = [], []
@@ -193,9 +193,9 @@ class Transfers(Executor):
 class Runner(Executor):
     """Executor of a unit: writes of its register file, and runs from their start to their end.
 
-    Guarantees: a run is over when the status of the unit says ``done``, which is looked at again and again; a unit that
-    refuses its sizes, or was misframed, is told with its status. Registers of
-    staging are ports of the same name; one without bits takes any value.
+    Guarantees: a run is over when the status of the unit, which is polled, says ``done``; a unit that refuses its sizes
+    or was misframed is reported with its status. Registers of staging are ports of the same name; one without bits
+    takes any value.
     Does not: stop a run.
     """
 
@@ -254,7 +254,7 @@ class Runner(Executor):
         ]  # fmt: skip
 
     def _look(self, m: Module, running: Value, looked: Signal) -> None:
-        """Look at the status until the run is over or was refused."""
+        """Poll the status until the run is over or was refused."""
         bus = self.bus
         looking, asked = Signal(name="looking"), Signal(name="asked")
         begins = bus.bvalid & self.entry.starts & running

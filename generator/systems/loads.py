@@ -18,10 +18,10 @@ from generator.systems.executors import Held, Transfers
 class Loads(Transfers):
     """Executor of a reader: the next instruction has its turn once a load was taken, while its data are to come.
 
-    Guarantees: data come in the order of the loads, ``landed`` is one cycle at the end of each, with its tokens; at
+    Guarantees: data arrive in the order of the loads, ``landed`` is one cycle at the end of each, with its tokens; at
     most `FLIGHTS` are under way, and a ``set`` or ``sync`` that gives tokens begins when none is, as does a load by
     the token.
-    Does not: wait for the data of a load before the next one is offered; who needs that waits for a token.
+    Does not: wait for the data of a load before the next one is offered; whoever needs the data waits for a token.
     """
 
     latency = "1 cycle from the begin of a start to its transfer, 1 from there to the next instruction"

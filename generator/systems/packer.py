@@ -28,7 +28,7 @@ class Packer(Block):
     """Hold the units between memory words and beats of the stream, lowest first.
 
     Guarantees: units leave in the order in which they entered; units beyond those held are zero; one word or beat
-    enters and one leaves in a cycle; after what is ``final`` nothing enters before it was cleared.
+    enters and one leaves in a cycle; after a ``final`` one nothing enters until it was cleared.
     Does not: check that as many units are held as a ``take`` takes; fewer are taken then.
 
     Of a reader's word the units from ``first`` to ``last`` enter and a beat leaves; of a writer a beat enters and
@@ -89,7 +89,7 @@ class Packer(Block):
         return m
 
     def _kept(self, m: Module, buffer: Value, count: Value) -> Value:
-        """What stays of the buffer."""
+        """The units that stay in the buffer."""
         dma = self.dma
         if dma.reads:
             step = dma.beat_units * dma.unit_bits

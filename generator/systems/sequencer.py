@@ -40,10 +40,10 @@ class Sequencer(Block):
     """Fetch the program of each pass, and dispatch its instructions in order, one a cycle.
 
     Guarantees: an instruction is dispatched once its queue has room, ``interrupt`` and ``end`` once all queues are
-    empty; whatever goes wrong, a ``stop``, and ``patience`` cycles in which nothing begins, ends or moves, end in
-    ``finished``, with the first error in ``told``: once all movers are done and everything behind them is cleared, or
-    as ``unanswered`` where they wait for memory and nothing moves for ``patience`` cycles. Movers are then
-    ``draining``: what comes is dropped, and everything is cleared once they are done.
+    empty; every error, a ``stop``, and ``patience`` cycles in which nothing begins, ends or moves lead to ``finished``,
+    with the first error in ``told``: once all movers are done and everything behind them is cleared, or as
+    ``unanswered`` where they wait for memory and nothing moves for ``patience`` cycles. Movers are then ``draining``:
+    beats that still arrive are dropped, and everything is cleared once the movers are done.
     Does not: wait for what a unit still does after an error; it is reset. Nor look at a ``start`` while it is
     ``draining``; ``control`` gives none.
     """
@@ -148,7 +148,7 @@ class Sequencer(Block):
         ]  # fmt: skip
 
     def _step(self, m: Module, prompt: Value, ended: Value) -> Value:
-        """Positions to the next pass: of the first one of a prompt, of its others, of those behind it."""
+        """Positions by which a pass advances: the first one of a prompt, its other ones, those behind the prompt."""
         if not self.hardware.step_bits:
             return Const(1, 1)
         went = held(m, "went", ended, self.program.start)
@@ -156,7 +156,7 @@ class Sequencer(Block):
         return Mux(prompt, Mux(went, steps.step, steps.first) + 1, 1)
 
     def _waits(self, m: Module) -> tuple[Value, Value]:
-        """(whether nothing has moved for as long as the host is patient, told a cycle later; what moves now)."""
+        """(1 a cycle after nothing has moved for ``patience`` cycles, 1 if something moves now)."""
         still, waited, moves = Signal(WORD_BITS, name="still"), Signal(name="waited"), Signal(name="moves")
         works = self.opening | self.running | self.halting
         patience, fetch = self.program.patience, self.fetch
@@ -168,7 +168,7 @@ class Sequencer(Block):
         return waited, moves
 
     def _errors(self, m: Module, wrong: Value, bus: Value, stuck: Value) -> Value:
-        """Remember the first error; returns whether there is one now."""
+        """Hold the first error; returns whether there is an error in this cycle."""
         failed, stopped = Signal(name="any_failed"), Signal(name="stopped")
         works = self.opening | self.running
         m.d.comb += [
@@ -198,7 +198,7 @@ class Sequencer(Block):
         return failed
 
     def _steps(self, m: Module, ended: Value, failed: Value, waited: Value) -> None:
-        """Which step comes next; movers that ``waited`` for memory do not keep the host waiting."""
+        """Drive the next step; a program also ends where movers ``waited`` for memory too long."""
         asked = self.opening & self.fetch.transfer_ready
         fetching = held(
             m,
@@ -243,6 +243,6 @@ class Sequencer(Block):
 
 
 def _told(unit: Value, response: Value, **known: Value) -> Value:
-    """What is told of an error of a unit; fields that are not known are 0."""
+    """The record of an error of a unit; fields that are not given are 0."""
     known |= {"origin": bits(joined(ORIGIN, unit=unit, response=response))}
     return bits(joined(TOLD, **{field.name: known.get(field.name, Const(0, field.width)) for field in TOLD}))

@@ -1,4 +1,4 @@
-"""What stands between staging and its ends: the movers on one side, the streams of the units on the other."""
+"""The parts between staging and its ends: the movers on one side, the streams of the units on the other."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ class Spread(Block):
 
     Guarantees: one line of ``offered`` is high with a beat; ``units`` of the last beat belong to the transfer; beats
     are dropped once the program is to ``halt``.
-    Does not: have a line for a place that is none.
+    Does not: check the place: one that does not exist has no line.
     """
 
     place = "staging"

@@ -27,8 +27,8 @@ class Inlet(Block):
     field that repeats is given for ``turns`` rows, its words going round the FIFO from when all are there up to the
     last row, and not ready meanwhile.
     What replays is given to as many runs, each of which ends, while what follows is taken.
-    Does not: repair a transfer that ends within a beat of the field; that is ``broken`` and what is there is left. Nor
-    give a row again behind which another one waits.
+    Does not: repair a transfer that ends within a beat of the field; that is ``broken``, and its words are left. Nor
+    repeat a row behind which another row waits.
 
     ``units`` of the last beat of a transfer belong to it. ``ends`` is with the last beat of a transfer that was marked
     as the ``last`` of a run.
@@ -85,7 +85,7 @@ class Inlet(Block):
         return m
 
     def _replayed(self, m: Module, write: Value, word: Any, leaves: Value, result: Any) -> Module:
-        """Words of which those of a run are given to several; the rest of the module."""
+        """The rest of the module for words that are given to several runs."""
         shape = self.shape
         turn, again = Signal(shape.turns, name="turn"), Signal(name="again")
         m.d.comb += again.eq(turn + 1 < self.turns)
@@ -99,7 +99,7 @@ class Inlet(Block):
         return m
 
     def _turn(self, m: Module, write: Value, word: Any, leaves: Value, result: Any) -> tuple[Value, Value]:
-        """Whether words go round once more, and whether a whole row is there: its last word was written."""
+        """(1 if the words go round once more, 1 if a whole row is there: its last word was written)."""
         shape = self.shape
         turn, rows = Signal(shape.turns, name="turn"), Signal(shape.rows_bits, name="rows_there")
         again = Signal(name="again")
@@ -115,7 +115,7 @@ class Inlet(Block):
         return again, rows.any()
 
     def _marked(self) -> Value:
-        """Whether a run ends; nothing where no beat of the field says so."""
+        """1 if a run ends with the beat; empty where no beat of the field says so."""
         return self.last & self.final.replicate(len(self.last))
 
     def _gathered(self, m: Module) -> tuple[Value, Any]:
@@ -153,7 +153,7 @@ class Inlet(Block):
         return [Cat(one, (one[-1] & sign).replicate(shape.element_bits - len(one))) for one in found]
 
     def _given(self, number: int, narrowed: list[Value]) -> Value:
-        """What a beat of the memory gives to the ``number``-th part of a beat of the field."""
+        """The bits that a beat of the memory gives to the ``number``-th part of a beat of the field."""
         chosen = self._chosen(self.beat, number)
         if not narrowed:
             return chosen
@@ -162,7 +162,7 @@ class Inlet(Block):
         return Mux(self.narrow, Cat(*narrowed[first : first + count]), chosen)
 
     def _chosen(self, beat: Value, number: int) -> Value:
-        """What is kept of a beat of the memory."""
+        """The bits of a beat of the memory that are kept."""
         return Cat(*(beat[low : low + count] for low, count in self.shape.places(number)))
 
     def _kept(self, m: Module) -> Any:
@@ -212,7 +212,7 @@ class Inlet(Block):
 
 @dataclass(frozen=True)
 class _Way:
-    """Beats of an output in one of its containers: what says that they are asked for and taken, and what follows."""
+    """Beats of an output in one of its containers, with the signals that say that they are wanted and taken."""
 
     shape: Outlets
     wanted: Value
@@ -223,7 +223,7 @@ class _Way:
 
     @property
     def prefix(self) -> str:
-        """What names of signals begin with."""
+        """The prefix of the names of signals."""
         return "narrow_" * self.shape.narrow
 
 

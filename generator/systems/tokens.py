@@ -17,10 +17,10 @@ PAIRS = ArrayLayout(len(UNITS), len(UNITS))
 class Tokens(Block):
     """Count the tokens of every ordered pair of units.
 
-    Guarantees: a token that is given is there from the next cycle on; one that is given while another of the pair is
-    taken leaves the count as it is.
-    Does not: refuse anything; who takes looks at ``there``, who gives at ``room``, both by their own number and then
-    that of the other unit.
+    Guarantees: a given token can be taken from the next cycle on; one given while another of the pair is taken leaves
+    the count as it is.
+    Does not: refuse anything; the taker checks ``there`` and the giver ``room``, each by its own number and then that
+    of the other unit.
     """
 
     place = "tokens"

@@ -22,8 +22,8 @@ class SystemTop(AxiTop):
     """A decoder: units, staging, movers and sequencer, with a port to memory for each mover.
 
     Guarantees: a program that has an error, waits for ever or is stopped ends with its reason in the status and an
-    interrupt, also while memory does not answer; what memory still owes then is waited for, and dropped.
-    Does not: begin another program before; a reset while memory owes answers has to be one of the memory too.
+    interrupt, also while memory does not answer; answers that memory still owes are then awaited and dropped.
+    Does not: begin another program before that; a reset while memory owes answers must reset the memory too.
 
     ``begins`` and ``ends`` are high for the cycle in which an instruction of a unit begins or ends, for tracing. The
     first load under way ends by a line of its own, behind those of the units: others may begin and end before it.

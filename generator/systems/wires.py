@@ -1,4 +1,4 @@
-"""Signatures between the blocks of a system: a mover's side, dispatch, and what the host asks for."""
+"""Signatures between the blocks of a system: a mover's side, dispatch, and the requests of the host."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from blueprint.systems.dma import RESPONSE_BITS, Dma
 from blueprint.systems.instructions import FORMAT, LAST_BIT, MOVERS, UNITS
 from generator.layout import layout
 
-#: An instruction in the queue of its unit: what it does, and the fields that it has.
+#: An instruction in the queue of its unit: a line for its kind, and its fields.
 ENTRY = Record(
     (
         bits("writes", 1),
@@ -30,9 +30,9 @@ ENTRY = Record(
         *(bits(name, FORMAT[name].width) for name in ("wait", "signal", "register", "value")),
     )
 )
-#: Lines that tell of ends: one for each unit, and one for loads under way.
+#: Number of lines that report ends: one for each unit, and one for loads under way.
 ENDS = len(UNITS) + 1
-#: What an executor tells of an error.
+#: An error as an executor reports it.
 FAILURE = Record(
     (
         *(bits(name, 1) for name in ("refused", "bus_error", "misframed", "unit_error")),
@@ -40,13 +40,13 @@ FAILURE = Record(
         bits("unit_status", UNIT_STATUS_BITS),
     )
 )
-#: Those of all units, by the number of the unit.
+#: The errors of all units, by the number of the unit.
 FAILURES = ArrayLayout(layout(FAILURE), len(UNITS))
 #: Bits of the number of a page in the control registers.
 PAGE_WIDTH = 32
 #: Where an error comes from: the unit, and the response of the memory.
 ORIGIN = Record((bits("unit", UNIT_BITS), bits("response", RESPONSE_BITS)))
-#: What is told of an error: its reason, where it comes from, the status of the unit.
+#: An error as the sequencer reports it: its reason, its origin, the status of the unit.
 TOLD = Record(
     (
         *(bits(name, 1) for name in ERRORS),
@@ -98,7 +98,7 @@ class Moves(Signature):
 
 
 class Chosen(Signature):
-    """What the executor of a mover tells staging of its transfer.
+    """The transfer of a mover as its executor reports it to staging.
 
     Whether any runs; of the first one its place, whether it ends a run, whether its elements are in narrow containers,
     and units of the last beat of a load, 0 where all belong to it.
@@ -111,7 +111,7 @@ class Chosen(Signature):
 
 
 class Dispatch(Signature):
-    """Instructions to the queues, and what the executors tell, seen from the sequencer."""
+    """Instructions to the queues, and the reports of the executors, seen from the sequencer."""
 
     def __init__(self) -> None:
         count = len(UNITS)
@@ -133,7 +133,7 @@ class Dispatch(Signature):
 
 
 class Program(Signature):
-    """What the host asks for and is told, seen from the control registers."""
+    """Requests of the host and reports to it, seen from the control registers."""
 
     def __init__(self, hardware: Hardware) -> None:
         super().__init__(

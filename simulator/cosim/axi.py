@@ -144,7 +144,7 @@ class Sink(Port):
             self.lasts.append(now[1])
 
     def settle(self) -> None:
-        """A sink has nothing to withdraw."""
+        """Do nothing: a sink has no beat to withdraw."""
 
     def leave(self) -> None:
         self.ready.value = 0

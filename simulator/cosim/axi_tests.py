@@ -23,7 +23,7 @@ from simulator.cosim.axi import PATIENCE, Hang, Lite, Sink, Source
 PERIOD_NS = 10
 #: The instance that holds the registers.
 SHELL = "shell"
-#: Cycles without a beat after which nothing moves before a pattern opens, so a long time until then is not looked at.
+#: Cycles without a beat after which nothing moves before a pattern opens: the bench then skips to that cycle.
 QUIET = 1_000
 
 Answer = dict[str, Any]

@@ -21,12 +21,12 @@ from toolchain import bench, files, process
 __all__ = ["PROFILES", "Case", "Checked", "Outcome", "Prepared", "Report", "cases", "check", "prepare"]
 
 BENCH = "simulator.cosim.axi_tests"
-#: Both optimizations reach across instances, so that equal ones no longer share their C++: with 128 table reads of
-#: 121 entries 54 MB of it instead of 2, and seven times the build, for runs of seconds.
+#: Both optimizations work across instances, so that equal ones no longer share their C++: 128 table reads of 121
+#: entries then take 54 MB of C++ instead of 2 and seven times as long to build, for runs of seconds.
 _QUICK_BUILD = ("-fno-dfg", "-fno-gate")
-#: What has no value yet is random, so that nothing is right by being zero.
+#: Signals without a value yet are random, so that no result is right only because they were zero.
 _UNKNOWN = ("--x-initial", "unique", "--x-assign", "unique")
-#: Findings of one check that are told.
+#: Most findings of one check that are reported.
 MOST_FINDINGS = 5
 
 
@@ -36,7 +36,7 @@ def check(spec: Spec, folder: Path, todo: Sequence[Case], *, seed: int = 1, time
     ``folder`` was generated from ``spec`` and may have been changed since.
     Raises ``ParamError`` for a case whose sizes the hardware refuses, before anything is built,
     :class:`toolchain.process.ToolError` where the Verilog is not legal, ``ParamError`` where the folder is not one of
-    ours or its top module lacks a port. A design that hangs or ends the simulator is told in the report.
+    ours or its top module lacks a port. The report names a design that hangs or ends the simulator.
     """
     return prepare(spec, folder, todo, seed=seed).run(timeout_s=timeout_s)
 

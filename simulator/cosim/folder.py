@@ -12,6 +12,7 @@ from typing import Any
 from blueprint import axi, registry
 from blueprint.errors import ParamError
 from blueprint.files import schemas
+from blueprint.files.tree import show
 from blueprint.shell import COUNTERS
 from blueprint.spec import Spec
 from toolchain import verilator
@@ -75,9 +76,11 @@ def _manifest(file: Path) -> dict[str, Any]:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, OSError) as problem:
         raise ParamError(f"{file}: manifest must be JSON, and is not: {problem}") from None
-    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    if not isinstance(manifest, dict):
+        raise ParamError(f"{file}: manifest must be an object of JSON, not {show(manifest)}")
+    schema = manifest.get("schema", "")
     if schema != schemas.MANIFEST:
-        raise ParamError(f"{file}: schema must be {schemas.MANIFEST}, not {schema!r}")
+        raise ParamError(f"{file}: schema must be {schemas.MANIFEST}, not {show(schema)}")
     kinds = {
         "family": str,
         "parameters": dict,
@@ -87,8 +90,10 @@ def _manifest(file: Path) -> dict[str, Any]:
         "modules": dict,
     }
     for key, kind in kinds.items():
-        if not isinstance(manifest.get(key), kind):
-            raise ParamError(f"{file}: {key} must be {_WORDS[kind]}, not {manifest.get(key)!r}"[:300])
+        if key not in manifest:
+            raise ParamError(f"{file}: {key} must be given, and is missing")
+        if not isinstance(manifest[key], kind):
+            raise ParamError(f"{file}: {key} must be {_WORDS[kind]}, not {show(manifest[key])}")
     if not manifest["files"] or not all(isinstance(name, str) for name in manifest["files"]):
         raise ParamError(f"{file}: files must be a list of file names, not {manifest['files']!r}"[:300])
     return dict(manifest)

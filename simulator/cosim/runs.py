@@ -28,7 +28,7 @@ PROFILES = (
     "slow_source",
     "random_10",
 )
-#: Every so many runs begin with a reset; the others with the registers as they were written during the run before.
+#: One of this many runs begins with a reset, the others with the registers as they were written during the run before.
 RESET_EVERY = 4
 #: Cycles that a write in the middle of a run needs at most.
 _ACCESS = 12

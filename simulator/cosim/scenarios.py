@@ -20,17 +20,17 @@ from simulator.cosim.shell import Shell
 
 #: Cycles in which a design that does not run is watched.
 WATCH = 24
-#: Places in a run at which it is reset.
+#: Number of resets in the middle of a run, each in another cycle.
 RESETS = 10
 #: Cycles for which one stream is held up, so that 17 bits of every counter move.
 LONG = (1 << 17) - 64
 #: Cycles for which sources are closed, and sinks behind the end of a run, so that counters of stalls move.
 WAITING = 32
-#: Cycles of a run at the largest sizes that is still made.
+#: Most cycles of a run at the largest sizes; a longer run is left out.
 MOST_CYCLES = 3_000
-#: Rows of which each has to raise a flag alone, and runs among which those that do are looked for.
+#: Most rows that raise a flag each in a run of its own, and random runs from whose operands these rows are.
 ROWS, RAISING = 4, 3
-#: Random tasks among which the small ones are chosen, how many those are, and combinations of sizes that are tried.
+#: Random tasks that are drawn, how many of the smallest are kept, and combinations of sizes that are tried.
 DRAWS, SMALL, COMBINATIONS = 24, 4, 400
 
 
@@ -247,7 +247,7 @@ def more_values(shell: Shell, work: Sequence[Job]) -> Scenario:
     for job in raising(work):
         steps += whole(shell, job)
     what = "and with flags that one row raises for one reason"
-    return Scenario("values", f"more random runs, one behind the other and unstalled, {what}", steps)
+    return Scenario("values", f"more random runs, back to back and unstalled, {what}", steps)
 
 
 def raising(work: Sequence[Job]) -> Iterator[Job]:
@@ -364,7 +364,7 @@ def _from(work: Job, begin: int, *, open_: bool) -> dict[str, Any]:
 
 
 def held_up(work: Job, stream: str, begin: int, cycles: int) -> Job:
-    """A run with a long back-pressure or starvation of one stream."""
+    """A run in which one stream is held up for long: back-pressure on an output, starvation on an input."""
     pattern = np.ones(2 * cycles, np.bool_)
     pattern[begin : begin + cycles] = False
     return plan.rerun(work, {stream: pattern})

@@ -27,7 +27,7 @@ def sent_in(m: Machine, channel: Channel, token: int) -> int:
 
 @inner
 def note_sent(m: Machine, channel: Channel, token: int, cycle: int) -> None:
-    """Write down the cycle in which a token is sent, over that of the token that had its place in the ring."""
+    """Record the cycle in which a token is sent, in place of that of the token that had its place in the ring."""
     m.memory[channel.ring + token % channel.ring_length] = cycle
 
 

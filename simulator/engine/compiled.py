@@ -28,8 +28,8 @@ _SOURCES = tuple(sorted(file.name for file in Path(__file__).parent.glob("*.py")
 def cache_folder() -> Path | None:
     """Folder of compiled code: ``$NUMBA_CACHE_DIR``, else a part of the toolchain's cache; ``None`` if not writable.
 
-    Numba notices a changed function, but not that one it calls in another file changed; hence a folder for every
-    version of the sources, this one among them.
+    Numba notices that a function has changed, but not that a function of another file that it calls has; hence a folder
+    for every version of the sources, this file included.
     """
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     texts = [Path(__file__).with_name(name).read_bytes() for name in _SOURCES]
@@ -102,5 +102,5 @@ class _Cache(FunctionCache):
         try:
             super().save_overload(sig, data)
         except Exception:
-            with suppress(Exception):  # an index that cannot be read: the next run begins a new one
+            with suppress(Exception):  # the index cannot be read; the next run begins a new one
                 Path(self._cache_file._index_path).unlink(missing_ok=True)

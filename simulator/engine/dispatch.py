@@ -2,7 +2,7 @@
 
 The sequencer dispatches in that order and every unit executes in it, so a cycle follows from those of instructions
 before: when fetch shows the instruction, when its queue has room, when its unit is free and its tokens are given. No
-cycle in between is looked at but those in which fetch moves.
+cycle in between is simulated, except for fetch.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from simulator.engine.machine import NEVER, Table
 from simulator.engine.memory_port import Port
 from simulator.engine.movers import Mover, Moving, at_rest, offer, read_cycle, write
 
-#: Kinds of instruction by what their execution takes.
+#: Kinds of instruction by how they are executed.
 AT_ONCE, WRITE, RUN, MOVE, INTERRUPT, END = range(6)
-#: Result of a pass whose order in time does not follow from that of the program.
+#: Result of a pass whose cycles do not follow from the order of the program.
 UNKNOWN = -1
-#: What an instruction waited for, beside units by their numbers.
+#: What an instruction waited for where that is no unit: the instruction itself.
 INSTRUCTIONS = 5
-#: Units, pairs of them, and times that are remembered of a pair.
+#: Number of units, and number of times that are remembered for each pair of them.
 COUNT, KEPT = 5, 64
 
 
@@ -69,8 +69,12 @@ class Code(NamedTuple):
 
 
 class Jobs(NamedTuple):
-    """Runs (cycles to the end of their instruction, the load that brings the last input, cycles behind that), and
-    transfers: shapes as `movers.timed` has them, and of stores cycles by phase of the memory, 0 where not known yet."""
+    """Runs and transfers of a program.
+
+    Of a run, ``spans`` are cycles to the end of its instruction, ``needs`` is the load that brings its last input and
+    ``tails`` the cycles from the end of that load. Of a transfer, ``shapes`` are the arguments of `movers.timed`, and
+    ``times`` the cycles of a store by phase of the memory, 0 where not known yet.
+    """
 
     spans: Ints
     needs: Ints
@@ -80,7 +84,7 @@ class Jobs(NamedTuple):
 
 
 class Book(NamedTuple):
-    """When instructions began and ended, what they waited for and how long; and the state of a pass."""
+    """Begin and end of instructions, the reasons and lengths of their waits, and the state of a pass."""
 
     begins: Ints
     ends: Ints
@@ -107,7 +111,7 @@ class Book(NamedTuple):
 def run_pass(
     steps: Steps, fetch: Side, loads: Loads, store: Side, code: Code, jobs: Jobs, book: Book, now: int
 ) -> int:
-    """Run a pass whose program is asked for in cycle ``now``; the cycle in which its end is dispatched, or UNKNOWN."""
+    """Run a pass, its program requested in cycle ``now``; the cycle in which its end is dispatched, or UNKNOWN."""
     _reset(book, now, len(code.kinds))
     offer(fetch.state[0], 0, 8 * len(code.kinds), 1, 0, 0)
     for i in range(len(code.kinds)):
@@ -240,7 +244,7 @@ def _given_room(steps: Steps, code: Code, book: Book, i: int, unit: int, begin: 
         for other in range(COUNT):
             if code.signals[i] >> other & 1:
                 begin = max(begin, _room_for_token(steps, book, unit, unit * COUNT + other, begin))
-        # While it waited for one unit, loads may have given others more.
+        # While the instruction waited for one unit, loads may have given tokens to others.
         if begin in (before, NEVER) or unit != steps.load:
             room: int = begin
             return room
@@ -248,7 +252,7 @@ def _given_room(steps: Steps, code: Code, book: Book, i: int, unit: int, begin: 
 
 @inner
 def _room_for_token(steps: Steps, book: Book, unit: int, pair: int, begin: int) -> int:
-    """The cycle from which a counter of tokens has room for one more; of loads under way it has none yet."""
+    """The cycle from which a counter of tokens has room for one more; tokens of loads under way are not in it yet."""
     before = book.given[pair] - (steps.load_tokens if unit == steps.load else steps.tokens)
     if unit == steps.load:
         for place in range(max(0, book.given[pair] - steps.flights), book.given[pair]):
@@ -333,14 +337,14 @@ def _ended(code: Code, book: Book, i: int, unit: int, end: int) -> None:
 
 @inner
 def _taken(loads: Loads, jobs: Jobs, job: int, offered: int) -> int:
-    """The cycle in which a load is taken that is offered in a cycle."""
+    """The cycle in which a load that is offered in a cycle is taken."""
     shape = jobs.shapes[job]
     return take(loads, offered, job, shape[0], shape[1], shape[2], shape[3], shape[4])
 
 
 @inner
 def _moved(side: Side, jobs: Jobs, job: int, cycle: int) -> int:
-    """Cycles of a store that is taken in a cycle, which are looked at once for each phase of the memory."""
+    """Cycles of a store that is taken in a cycle; they are simulated once for each phase of the memory."""
     shape, phases = jobs.shapes[job], jobs.times.shape[1]
     if phases > 0 and jobs.times[job, cycle % phases] > 0:
         known: int = jobs.times[job, cycle % phases]

@@ -54,7 +54,7 @@ def _next_firing(m: Machine, node: Node) -> int:
     for a in range(node.first_access, node.end_access):
         if acquires(node, a):
             due = max(due, available(m, m.accesses[a]))
-    if node.kind == SINK:  # a skip leaves the cycles of what is long available as they were: look from now on
+    if node.kind == SINK:  # after a skip ``due`` may lie far back: look from now on
         return next_open(m, node, max(due, m.clock[0].now))
     return due
 
@@ -122,8 +122,8 @@ def _acquire(m: Machine, a: int) -> None:
         channel.received += 1
         return
     channel.reserved += 1
-    # Every free slot but the one freed last was seen empty before its consumer fired again; that one may still have
-    # to wait for the end of a long firing.
+    # Every free slot but the one freed last was free before the consumer fired again; the last one may still have to
+    # # wait for the end of a long firing.
     if m.clock[0].uneven == 1 and credits(channel) == 1:
         channel.credit_since = channel.last_credit
 

@@ -22,7 +22,7 @@ def begin(m: Machine) -> None:
 
 @compiled
 def advance(m: Machine, budget: int) -> int:
-    """Run on for at most ``budget`` cycles that are looked at; DONE, DEADLOCK or PAUSED."""
+    """Run on for at most ``budget`` simulated cycles; DONE, DEADLOCK or PAUSED."""
     clock = m.clock[0]
     for _ in range(budget):
         later = cycle(m)
@@ -52,8 +52,8 @@ def _detect(m: Machine) -> None:
     for i in range(clock.queued):
         d = m.queue[i]
         m.detectors[d].queued = 0
-        if clock.start >= 0:  # before, no stall is counted
-            count_stalls(m, clock.now)  # in every turn, as a skip moves on
+        if clock.start >= 0:  # no stall is counted before the first beat
+            count_stalls(m, clock.now)  # in every turn, as a skip changes ``now``
             _look(m, d)
     clock.queued = 0
 
@@ -142,8 +142,8 @@ def _skip_channel(channel: Channel, then: Channel, times: int, ahead: int) -> No
 def _skip_flights(m: Machine, d: int, c: int, times: int, period: int) -> None:
     """Write down when the tokens of the periods ahead were sent.
 
-    Only the last ones matter: older tokens are long available, and what still older ones left in their places of the
-    ring says the same. In two steps, because the ring overwrites what it repeats; the snapshot is not needed any more.
+    Only the last tokens matter: older ones are long available, and any older cycle in their places of the ring says the
+    same. It takes two steps, because the ring overwrites what it repeats; the snapshot is not needed any more.
     """
     channel = m.channels[c]
     sent = channel.sent - m.seen_channels[d, c].sent

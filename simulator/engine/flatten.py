@@ -32,7 +32,7 @@ class Flat:
 
 @dataclass(frozen=True)
 class _Kept:
-    """Numbers that go to memory, and the cell of a table that says where they stand."""
+    """Numbers that go to memory, and the field of a table that says where they stand."""
 
     column: Ints
     at: tuple[int, ...]

@@ -13,7 +13,7 @@ from simulator.engine.flatten import Flat, flatten
 from simulator.engine.machine import DEADLOCK, NEVER, PAUSED, SINK
 from simulator.stall_patterns import Pattern
 
-#: Cycles looked at between two returns to Python, where an interrupt can act.
+#: Cycles simulated between two returns to Python, where an interrupt can act.
 _CHUNK = 1 << 22
 
 _NO_PATTERNS: Mapping[str, Pattern] = MappingProxyType({})

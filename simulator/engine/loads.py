@@ -1,9 +1,9 @@
-"""A reader whose loads follow each other: the next one is asked for while the data of those before are to come.
+"""A reader whose loads overlap: the next one is requested while data of those before are still to come.
 
-When a load is done does not depend on those behind it, so it is known as soon as the load is taken. What the next one
-finds is the *state* of mover and memory once all bursts of this one are asked for. States are numbered by what is in
-them; what a load of some shape does from a state, in a phase of the memory, is looked at once. Of a memory that answers
-at random nothing is remembered but the last state.
+The end of a load does not depend on later loads, so it is known as soon as the load is taken. The next load begins
+from the *state* of mover and memory once all bursts of this one are requested. Equal states have equal numbers; what a
+load of some shape does from a state, in a phase of the memory, is simulated once. For a memory that answers at random
+only the last state is remembered.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from simulator.engine.movers import (
     read_cycle,
 )
 
-#: What is in ``clock``: the cycle from which the next load can be taken, the one in which the last is done, the number
-#: of the state in the former, and how many states and how many of their followers are known.
+#: Places in ``clock``: the cycle from which the next load can be taken, the one in which the last load is done, the
+#: number of the state in the former cycle, the number of known states, and that of known followers.
 FREE, DONE, STATE, STATES, FOLLOWERS = range(5)
 CLOCKS = 5
-#: Words of a state ahead of its rings: their length with the state's, registers, and counts of the rings.
+#: Words of a state in front of its rings: its length, registers, and counts of the rings.
 _HEAD = 11
 #: Columns of a follower: state, shape (or cycles without a load, negative), phase; then cycles up to the next load, its
 #: state, cycles to the end.
@@ -42,7 +42,7 @@ KEYS = 6
 
 
 class Loads(NamedTuple):
-    """A reader with its memory, and what is known of it. ``phases`` is 0 of a memory that answers at random."""
+    """A reader with its memory, and what is known of it. ``phases`` is 0 for a memory that answers at random."""
 
     port: Port
     mover: Mover
@@ -50,7 +50,7 @@ class Loads(NamedTuple):
     state: Table[Moving]
     rings: Ints
     clock: Ints
-    #: A state in each row, the one at rest first; their numbers by a hash.
+    #: A state in each row, the one at rest first; their numbers, by a hash of the state.
     states: Ints
     numbers: Ints
     followers: Ints
@@ -90,7 +90,7 @@ def _restore(loads: Loads, m: Moving, now: int) -> None:
 
 @inner
 def _capture(loads: Loads, m: Moving, now: int, flights: int) -> int:
-    """The number of the state in cycle ``now``, with so many loads to be done; -1 if all others are forgotten."""
+    """The number of the state in cycle ``now``, with ``flights`` loads to be done; -1 if all others are forgotten."""
     states, rings, size = loads.states, loads.rings, loads.rings.shape[1]
     row = loads.clock[STATES] if loads.phases > 0 else 1
     forgets = row == len(states)
@@ -157,7 +157,7 @@ def _forget(loads: Loads) -> None:
 
 @inner
 def _place(loads: Loads, state: int, shape: int, phase: int) -> int:
-    """The row of followers that has, or would have, what a load does from a state."""
+    """The row of ``followers`` for a load from a state, whether it is filled or not."""
     followers = loads.followers
     at = ((state * 1000003 + shape) * 1000003 + phase * 7919) % len(followers)
     while followers[at, 0] >= 0:
@@ -181,7 +181,7 @@ def _learn(loads: Loads, state: int, shape: int, phase: int, free: int, done: in
 
 @inner
 def _wait(loads: Loads, m: Moving, cycle: int) -> None:
-    """Have no load come up to a cycle."""
+    """Advance the reader to a cycle without a load."""
     clock, phases = loads.clock, loads.phases
     free, before = clock[FREE], clock[STATE]
     clock[FREE] = cycle
@@ -203,7 +203,7 @@ def _wait(loads: Loads, m: Moving, cycle: int) -> None:
 def take(
     loads: Loads, offered: int, number: int, address: int, row_bytes: int, rows: int, stride: int, gather: int
 ) -> int:
-    """The cycle in which a load of a shape, which has a number, is taken that is offered in a cycle.
+    """The cycle in which a load is taken; it is offered in a cycle, and its shape has a number.
 
     Loads are offered in their order, each behind the cycle in which the one before was taken.
     """

@@ -1,7 +1,7 @@
 """Movers in machine code: what ``simulator/systems/dma.py`` does in every cycle, register by register.
 
-A mover that nothing else disturbs is all there is here: its stream is open, or closed as a whole. The model in Python
-has every event; `tests/systems/test_passes.py` compares both for random transfers and memories.
+Only a mover by itself is modeled here: its stream is always open, or always closed. The model in Python has every
+event; `tests/systems/test_passes.py` compares both for random transfers and memories.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from simulator.engine.memory_port import Port, moves, opened, wait
 
 #: Steps of the generator of bursts.
 REST, INDEXING, MULTIPLYING, OPENING, CUTTING = range(5)
-#: Rings of what is under way: of bursts that were asked for, words that came, requests and answers of the memory.
+#: Rings of what is in flight: bursts that were requested, words that arrived, requests and answers of the memory.
 WORDS, FIRST, LAST, FINAL, UNITS, ENDS, WAITING, SINCE, ANSWERS = range(9)
 RINGS = 9
 #: Cycles after which a transfer is stuck.
@@ -92,7 +92,7 @@ class Moving:
 
 @inner
 def offer(m: Moving, address: int, row_bytes: int, rows: int, stride: int, gather: int) -> None:
-    """Have a transfer wait for a mover at rest; ``address`` has the index of a gathered one in it."""
+    """Offer a transfer to a mover at rest; ``address`` includes the index of a gathered transfer."""
     m.address, m.row_bytes, m.rows, m.stride, m.gather = address, row_bytes, rows, stride, gather
     m.offered, m.offset = 1, 0
 
@@ -123,7 +123,7 @@ def _open(mover: Mover, m: Moving) -> None:
 
 @inner
 def _remember(mover: Mover, m: Moving, rings: Ints, words: int) -> None:
-    """Remember a burst that is asked for until its data come or go."""
+    """Remember a requested burst until its data have moved."""
     at = (m.asked + m.asks) % rings.shape[1]
     ends = m.word + words == m.end
     rings[WORDS, at] = words
@@ -160,7 +160,7 @@ def _generate(mover: Mover, m: Moving, takes: bool, asks: bool, accepted: bool) 
 
 @inner
 def _await(port: Port, m: Moving, rings: Ints, words: int, since: int) -> None:
-    """A request was accepted: it waits."""
+    """Put an accepted request into the queue of the memory."""
     at = (m.waiting + m.waits) % rings.shape[1]
     rings[WAITING, at] = words
     rings[SINCE, at] = since
@@ -222,7 +222,7 @@ def read_cycle(port: Port, mover: Mover, m: Moving, rings: Ints, cycle: int, tak
 
 @inner
 def _arrives(mover: Mover, m: Moving, rings: Ints) -> None:
-    """A word comes from memory."""
+    """Move a word from memory into the packer."""
     ends = m.place == rings[WORDS, m.asked] - 1
     first = rings[FIRST, m.asked] if m.place == 0 else 0
     last = rings[LAST, m.asked] if ends else mover.word_units - 1
@@ -249,7 +249,7 @@ def at_rest(mover: Mover, m: Moving) -> bool:
 
 @inner
 def read(port: Port, mover: Mover, m: Moving, rings: Ints, cycle: int) -> int:
-    """Cycles from the one in which a reader's offer is taken to the one in which it is done; -1 if never."""
+    """Cycles from the one in which a reader takes its transfer to the one in which that is done; -1 if never."""
     now = cycle
     while read_cycle(port, mover, m, rings, now, True) < 2:
         now += 1
@@ -325,7 +325,7 @@ def _serves(mover: Mover, m: Moving, rings: Ints, free: bool) -> int:
 
 @inner
 def _leaves(m: Moving, rings: Ints) -> None:
-    """A word of the oldest burst goes to memory."""
+    """Move a word of the oldest burst to memory."""
     if m.place < rings[WORDS, m.asked] - 1:
         m.place += 1
         return

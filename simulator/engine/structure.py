@@ -23,7 +23,7 @@ from simulator.engine.machine import (
     table,
 )
 
-#: What ``only`` says of an access.
+#: Iterations in which an access acquires or releases, by the value of its ``only``.
 _ONLY = {"first": FIRST, "last": FINAL, "but_first": BUT_FIRST, "but_last": BUT_FINAL}
 
 

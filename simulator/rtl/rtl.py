@@ -83,7 +83,8 @@ class RtlRun:
 def load(directory: Path, engine: Engine = "cxxrtl", *, optimize: str = "-O1") -> Model:
     """Build the model of an exported design (``manifest.json`` in ``directory``), or take it from the cache.
 
-    Raises :class:`toolchain.process.ToolError` when the design cannot be built.
+    Raises :class:`toolchain.process.ToolError` when the design cannot be built, and ``ValueError`` for another
+    engine than ``verilator`` and ``cxxrtl``.
     """
     if engine not in ("cxxrtl", "verilator"):
         raise ValueError(f"Engine must be cxxrtl or verilator, not {engine!r}")

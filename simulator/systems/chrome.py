@@ -60,7 +60,7 @@ def of_pass(program: Table, notes: Sequence[tuple[Purpose, int]], ran: Ran) -> I
 
 
 def events(slices: Iterable[Slice], clock_mhz: float, cycles: int = 0) -> Iterator[dict[str, Any]]:
-    """The events of slices; of a pass of so many ``cycles`` also one of all of it."""
+    """The events of slices; with ``cycles`` of a pass, also one event for the whole pass."""
     for number, unit in enumerate([*UNITS, *["pass"] * bool(cycles)]):
         yield {"ph": "M", "pid": 1, "tid": number, "name": "thread_name", "args": {"name": unit}}
     numbers = {unit: number for number, unit in enumerate(UNITS)}

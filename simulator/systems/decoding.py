@@ -89,7 +89,7 @@ def timed(
     known: Known | None = None,
     position: int = 0,
 ) -> Trace:
-    """When every instruction of passes runs; those that are names of programs follow each other from a position on."""
+    """The times of every instruction of passes; those given by names of programs run one by one from a position on."""
     turns = [
         Turn(one, position + place, 1) if isinstance(one, str) else one for place, one in enumerate(passes)
     ]

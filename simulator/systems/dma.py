@@ -33,18 +33,18 @@ class Event:
 
 @dataclass(frozen=True)
 class Ends:
-    """Surroundings of a mover: transfers, indices, and when the stream's other end is open."""
+    """Surroundings of a mover: its transfers, their indices, and when the other end of each stream is open."""
 
     transfers: Sequence[Transfer]
     indices: Sequence[int]
     index_open: Pattern
     stream_open: Pattern
-    frames: Sequence[int] = ()  # beats up to each ``tlast``, of a writer
+    frames: Sequence[int] = ()  # for a writer, beats up to each ``tlast``
 
 
 @dataclass(frozen=True)
 class Burst:
-    """A burst that was asked for: where its row begins and ends in its words."""
+    """A requested burst; its row begins at unit ``first`` of the first word and ends at unit ``last`` of the last."""
 
     address: int
     words: int
@@ -89,7 +89,7 @@ class Bursts:
         return self._bursts[0] if self.step == "cutting" else None
 
     def offer(self, transfer: Transfer, indices: Sequence[int] = ()) -> None:
-        """Have another transfer wait, and the indices of its rows if it is a gathered one."""
+        """Offer another transfer, with the indices of its rows if it is a gathered one."""
         self._transfers.append(transfer)
         self._indices.extend(indices)
 
@@ -156,7 +156,7 @@ class Packer:
         self.leaves, self.held, self.ending = leaves, 0, False
 
     def rest(self, take: int | None, clears: bool) -> int:
-        """Units that stay where ``take`` leave, or ``None`` do."""
+        """Units that stay where ``take`` units leave (``None``: none); with ``clears`` all of them leave."""
         if take is None:
             return self.held
         return 0 if clears else max(self.held - take, 0)

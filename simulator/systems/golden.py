@@ -1,8 +1,8 @@
 """A system without time: programs run on memory, every unit by the golden reference of its family.
 
 What leaves a unit has the same bits as in hardware. Several sequences that are at the same position run side by side:
-what they share of memory, the image, is there once, what runs write is there for each. Nothing is known of a compiler:
-weights are decoded from the beats that a program loads.
+the image, which they share, is there once, and what runs write is there for each. The model knows nothing of a
+compiler: it decodes weights from the beats that a program loads.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from simulator.systems import golden_units
 from simulator.systems.golden_units import Sources, Stuck
 
 Octets = NDArray[np.uint8]
-#: Told of every field that leaves a unit: unit, number of its run, field, values (sequences x elements).
+#: Called with every field that leaves a unit: unit, number of its run, field, values (sequences x elements).
 Watch = Callable[[str, int, str, Integers], None]
 _TOKEN, _POSITION = INDICES.index("token"), INDICES.index("position")
 _WORD = 4
@@ -43,7 +43,7 @@ class Memory:
         return len(self.written)
 
     def read(self, address: int, size: int) -> Octets:
-        """Bytes, (sequences, size) or (1, size) of the image."""
+        """Bytes of memory, (sequences, size), or (1, size) of the image alone. Raises ``Stuck`` beyond its end."""
         if address >= self.base:
             return self._image(address - self.base, size)[None]
         if address + size > self.base:
@@ -59,7 +59,7 @@ class Memory:
         return found
 
     def write(self, address: int, data: Octets) -> None:
-        """Write bytes of every sequence."""
+        """Write bytes of every sequence. Raises ``Stuck`` for a store into the image."""
         end = address + data.shape[1]
         if end > self.base:
             raise Stuck(f"A store must end before the image at {self.base}, not at {end}")
@@ -245,7 +245,7 @@ class Golden:
     def take(self, name: str, beats: int) -> tuple[Integers, Sources]:
         """The next beats of a field as elements, and the places in the image that they are from.
 
-        Those that the next run takes too stay there.
+        Those that the next run takes too stay there. Raises ``Stuck`` where they do not belong to one run.
         """
         staged, found, sources, taken = self.places[name], [], [], list[_Beats]()
         left = beats * staged.elements

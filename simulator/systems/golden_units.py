@@ -237,7 +237,7 @@ class _Rows(Unit):
 
     def _shaped(self, name: str, found: list[dict[str, Integers]], many: int) -> Integers:
         joined = np.concatenate([np.atleast_1d(one[name]) for one in found])
-        if joined.ndim == 1 and joined.size < many:  # of a run whose result nobody asked for
+        if joined.ndim == 1 and joined.size < many:  # the run keeps no result of this field
             joined = np.resize(joined, many)
         return joined.reshape(many, -1)
 

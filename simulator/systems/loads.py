@@ -14,12 +14,12 @@ from simulator.engine.machine import table
 from simulator.engine.memory_port import Port
 from simulator.engine.movers import Mover, Moving
 
-#: States and followers that are remembered before all are forgotten.
+#: Most states and followers that are remembered; beyond them all are forgotten.
 _STATES, _FOLLOWERS = 1 << 12, 1 << 16
 
 
 def sized(mover: Dma) -> Mover:
-    """A mover as machine code has it."""
+    """The parameters of a mover, as compiled code reads them."""
     return Mover(
         word_bytes=mover.data_width // 8, unit_bytes=mover.unit_bytes, word_units=int(mover.word_units),
         beat_units=int(mover.beat_units), burst_words=mover.burst_words, page_words=int(mover.page_words),
@@ -28,7 +28,7 @@ def sized(mover: Dma) -> Mover:
 
 
 def timed(port: MemoryPort) -> Port:
-    """A memory port as machine code has it."""
+    """The parameters of a memory port, as compiled code reads them."""
     return Port(*(getattr(port, name) for name in Port._fields))
 
 
@@ -66,11 +66,11 @@ class Flying:
 
     @property
     def followers(self) -> int:
-        """Number of looks at a load, or at a pause."""
+        """Number of loads and pauses that were simulated."""
         return int(self._tables.clock[engine.FOLLOWERS])
 
     def take(self, transfer: Transfer, index: int, offered: int) -> tuple[int, int]:
-        """The cycles in which a load that is offered in a cycle is taken, and in which it is done."""
+        """The cycle in which a load that is offered in a cycle is taken, and the cycle in which it is done."""
         place = transfer.address + index * transfer.stride
         shape = (
             place % PAGE_BYTES, transfer.row_bytes, transfer.rows, transfer.stride % PAGE_BYTES, int(transfer.gather)

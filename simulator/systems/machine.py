@@ -32,7 +32,7 @@ from blueprint.systems.memory_port import MemoryPort
 from blueprint.systems.starved import Cycles
 from simulator.systems import dma
 
-#: The token that a load into its register gave: (address, index) to its value.
+#: A function that gives the value of a token, from the address that a load into its register read.
 Token = Callable[[int], int]
 #: Cycles without any event after which a program is stuck.
 STUCK = 100_000
@@ -40,7 +40,7 @@ STUCK = 100_000
 
 @dataclass(frozen=True)
 class Span:
-    """An instruction as it was done: its pass, its number in the program, begin and end."""
+    """An executed instruction: its pass, its number in the program, and the cycles of its begin and end."""
 
     place: int
     number: int
@@ -65,7 +65,7 @@ class Trace:
     positions: Sequence[int] = ()
 
     def value(self, span: Span) -> int:
-        """What an instruction wrote."""
+        """The values that an instruction wrote."""
         return span.text.value + self.positions[span.place] * (span.text.kind == "setp")
 
 
@@ -171,7 +171,10 @@ class Machine:
         self.fetching = self.halts = self.moves = False
 
     def run(self) -> Trace:
-        """All passes, to the cycle in which the interrupt is high."""
+        """All passes, to the cycle in which the interrupt is high.
+
+        Raises ``RuntimeError`` for a program that does not end.
+        """
         self._ask(control.NEXT_PASS)
         cycle = last = 0
         while self.over < 0:
@@ -351,7 +354,7 @@ class Machine:
         yield from (self.tokens[unit, other] >= tokens_most(unit) for other in one.signal)
 
     def _begin(self, cycle: int, unit: str, executor: _Executor, one: Instruction) -> int:
-        """The cycle in which an instruction that begins now ends; -1 where its mover will tell."""
+        """The cycle in which an instruction that begins now ends; -1 for a transfer, whose end the mover reports."""
         if one.kind == "set":
             executor.registers[one.register] = one.value
             return cycle + (control.WRITE if unit not in MOVERS and one.register < WORDS else 0)

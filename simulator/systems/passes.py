@@ -94,7 +94,7 @@ class Table:
     def of_runs(
         self, position: int, value: Callable[[str, Mapping[int, int]], int], known: Integers
     ) -> Integers:
-        """A value of every kind of run; those that do not depend on the position are ``known`` once they were told."""
+        """A value of every run; ``known`` keeps those that do not depend on the position, by kind of run."""
         for number in {*self._growing, *np.flatnonzero(known < 0).tolist()}:
             unit, registers = self.registers[number]
             known[number] = value(unit, at(registers, position))
@@ -251,7 +251,7 @@ def alone(begins: Integers, ends: Integers) -> Integers:
 
 
 class Passes:
-    """A system that runs passes one behind the other, from cycle 0 on."""
+    """A system that runs one pass after the other, from cycle 0 on."""
 
     def __init__(self, hardware: Hardware, memories: Sequence[MemoryPort], runs: Runs) -> None:
         self.hardware, self.runs = hardware, runs

@@ -29,8 +29,8 @@ class Job:
 
     ``cut`` is a cycle before which the run is left as it stands, so that the next job has to ``reset``; ``stop`` one
     in which the host begins to write 1 to stop, ``late`` (cycle, register, value) what it writes otherwise.
-    Without ``memories`` those of the job before go on, with what they owe; they do so anyway for ``pause`` cycles
-    before the host writes anything, and up to the start. Where a job does not ``start``, it only writes registers.
+    Without ``memories`` those of the job before go on, with the answers that they owe; they do so in any case for
+    ``pause`` cycles before the host writes anything, and up to the start. Without ``start`` it only writes registers.
     """
 
     registers: Mapping[str, int]

@@ -1,9 +1,9 @@
 """The same cycles as `machine.Machine`, faster: transfers are timed by themselves, and cycles without an event skipped.
 
 A transfer finds its mover and the memory at rest, so how long it takes depends on its shape, its place in a page and
-the phase of the memory alone; of a memory that waits at random it also depends on how many requests came before, and
-nothing is remembered. The mover's model says it once for each. Loads follow each other, which
-``simulator/systems/loads.py`` times.
+the phase of the memory alone; the mover's model is run once for each of these. For a memory that waits at random it
+also depends on how many requests came before, and nothing is remembered. Loads overlap; ``simulator/systems/loads.py``
+times them.
 
 A run whose inputs are still being loaded when it starts (the LM head) ends with the last of them: its rows come slower
 than the unit takes them, which the compiler sees to.
@@ -218,6 +218,6 @@ class Timed(Machine):
 
 
 def _most_cycles(transfer: Transfer, port: MemoryPort) -> int:
-    """Cycles in which a transfer is surely done, some per byte."""
+    """An upper bound on the cycles of a transfer, from its bytes."""
     slow = port.interval * (port.period or 1) + port.latency + port.spread
     return slow * (1 + transfer.row_bytes) * max(transfer.rows, 1)

@@ -18,7 +18,7 @@ from ternforge.shell import Verb
     "--where",
     multiple=True,
     metavar="METRIC<=NUMBER",
-    help="Limit that the design must keep (or >=); may be repeated. Otherwise says what would have to change.",
+    help="Limit to keep, <= or >=; may be repeated. A design that breaks it: what would have to change.",
 )
 @force_option
 @click.pass_obj

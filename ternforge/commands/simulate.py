@@ -42,12 +42,12 @@ from ternforge.words import CONTEXT
     "--trace",
     type=choices.FILE,
     metavar="FILE.json[.gz]",
-    help="Trace of the first task or token, for Perfetto.",
+    help="Trace of the first task, or of passes of a system, for Perfetto.",
 )
 @click.option(
     "--window",
     metavar="A:B",
-    help="Cycles that the trace shows, or of shapes a layer (L3, head); all without it.",
+    help="Cycles that the trace shows, or a layer of a model's shapes (L3, head).  [default: all]",
 )
 @decoded_options
 @shape_options(

@@ -54,7 +54,7 @@ def jobs(spec: Spec, number: int) -> list[Run]:
 
 
 def compare(spec: Spec, model: rtl.Model, number: int) -> list[str]:
-    """Everything that differs between the golden model, the simulator and the RTL."""
+    """Describe everything that differs between the golden model, the simulator and the RTL, a sentence each."""
     todo = jobs(spec, number)
     return differences(spec, todo, model.run_all([job for *_, job in todo]))
 

@@ -28,7 +28,7 @@ from toolchain import process, verilator
 
 #: Share of its peak that the best of some designs must reach on its typical task.
 _NEAR_PEAK = 0.8
-#: Writes a design in a process of its own, within so many seconds.
+#: Writes a design in a process of its own, within this many seconds.
 _WRITE = (
     "import sys; from pathlib import Path; from blueprint.files.design import read_design;"
     "from generator.export import write_hardware; write_hardware(read_design(sys.argv[1]).spec, Path(sys.argv[2]))"
@@ -101,7 +101,7 @@ def check_places(spec: Spec, manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _again(spec: Spec, written: Mapping[Path, bytes], folder: Path) -> Iterator[str]:
-    """Files that another process, whose hashes have another seed, writes otherwise."""
+    """Files that another process, with another hash seed of Python, writes differently."""
     file = folder.with_suffix(".yaml")
     write_design(spec, file)
     command = [sys.executable, "-c", _WRITE, str(file), str(folder)]

@@ -12,7 +12,7 @@ from dse import change
 from dse.fidelity.levels import ANALYTIC
 from dse.study import Study
 from ternforge.folder import YAML, check_file, output_file
-from ternforge.session import Answer, line
+from ternforge.session import Answer, line, spelled
 from ternforge.study import opened
 
 
@@ -29,7 +29,8 @@ def apply(
     ``where`` are limits such as ``area_um2<=20000``. Of a point that breaks one of them nothing is written: ``change``
     then leads to the nearest design of the study that keeps them and the study's own, with the parameters that differ
     and every metric before and after; where no design does, ``nearest`` comes closest. ``level`` says where the study's
-    numbers of the point are from. ``out`` may be left out with ``where`` alone.
+    numbers of the point are from. ``out`` may be left out with ``where`` alone. Raises ``ParamError``: no such
+    point, a bad limit, no ``out``.
     """
     if out is None and not where:
         raise ParamError("Output must be given, unless where is")
@@ -64,7 +65,7 @@ def written(answer: Mapping[str, Any], where: Sequence[str]) -> list[str]:
     kept = [f"{answer['point']} keeps {' and '.join(where)}"] if where else []
     if answer["file"] is None:
         return kept
-    parameters = ", ".join(f"{key} {_yaml(value)}" for key, value in answer["parameters"].items())
+    parameters = ", ".join(f"{key} {spelled(value)}" for key, value in answer["parameters"].items())
     following = line("ternforge", "generate", answer["file"], "--out", "rtl")
     known = [] if answer["level"] == ANALYTIC else [f"its numbers in the study are {answer['level']}"]
     return [*kept, f"wrote {answer['file']}: {answer['point']}, {parameters}", *known, f"next: {following}"]
@@ -89,7 +90,7 @@ def remedy(answer: Mapping[str, Any], study: str) -> list[str]:
     family = found["family"]
     moved = [f"family {family['from']} -> {family['to']}"] if family["from"] != family["to"] else []
     moved += [
-        f"{name} {_yaml(each['from'])} -> {_yaml(each['to'])}"
+        f"{name} {spelled(each['from'])} -> {spelled(each['to'])}"
         for name, each in found["parameters"].items()
         if each["from"] is not None and each["to"] is not None
     ]
@@ -107,8 +108,3 @@ def _moved(name: str, each: Mapping[str, Any]) -> str:
     share = "" if each["change"] is None else f" ({100 * each['change']:+.1f} %)"
     heading = quantity.label(name, unit.unit)
     return f"{heading} {unit.number(each['from'])} -> {unit.number(each['to'])}{share}"
-
-
-def _yaml(value: Any) -> str:
-    """A parameter's value as files and `--set` write it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -23,14 +23,14 @@ from ternforge.session import Answer, plain
 def check(path: str | Path, overrides: Mapping[str, str] | None = None) -> Answer:
     """Validate any file of ours by its ``schema``.
 
-    ``resolved`` is its content with every default filled in, which reads back as the same file, but that of a
-    technology, whose cells are left out; ``derived`` are numbers that follow from it.
+    ``resolved`` is its content with every default filled in; except for a technology, whose cells are left out, it
+    reads back as the same file. ``derived`` are numbers that follow from it.
     """
     return validate(path, overrides or {})
 
 
 def validate(path: str | Path, overrides: Mapping[str, str], only: str | None = None) -> Answer:
-    """Check a file as :func:`check` does; it must be of the schema ``only`` if one is given."""
+    """Check a file as :func:`check` does; it must be of the schema ``only`` if one is given. Raises ``SpecError``."""
     section = read(path)
     readers: dict[str, Callable[[Section], Answer]] = {
         schemas.DESIGN: lambda found: _design(found, overrides),

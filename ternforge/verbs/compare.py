@@ -13,7 +13,7 @@ from ternforge.folder import check_file, output_file
 from ternforge.session import Answer, table
 from ternforge.study import opened
 
-#: How the name of a picture of the fronts may end.
+#: The suffixes of a picture of the fronts.
 ENDINGS = (".html", ".png", ".svg", ".pdf")
 
 

@@ -49,7 +49,7 @@ def estimate(
     ``figures`` has the source and the error band of every figure; ``explain`` (``area``, ``clock``, ``energy``,
     ``cycles``) adds the ``explanation`` of one: lines that add up to it.
 
-    Of a system (a file of schema ``ternforge/system/v1``) it is what a ``model`` takes, the largest one where none is
+    For a system (a file of schema ``ternforge/system/v1``) the answer is for a ``model``, the largest one where none is
     named: area, ``tokens_per_second`` behind ``context`` tokens, ``time_to_first_token_s`` of a ``prompt``, energy and
     power, with ``phases`` by unit and by operation; :data:`costmodel.systems.estimate.ASSUMPTIONS` says what counts.
     """

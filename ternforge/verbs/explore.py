@@ -14,7 +14,7 @@ from dse import shard as shards
 from dse.progress import Progress
 from dse.store import is_study
 from ternforge import fidelity, folder
-from ternforge.session import Answer, line, table
+from ternforge.session import Answer, line, spelled, table
 from ternforge.verbs.check import validate
 
 #: What a search writes for other programs to read.
@@ -150,7 +150,7 @@ def _nearest(best: Mapping[str, Any] | None, several: bool) -> str:
         numbers.append(
             f"{quantity.label(name)} {quantity.metric_text(name, value)}" + (f" ({cause})" if cause else "")
         )
-    parameters = ", ".join(f"{name} {value}" for name, value in best["varied"].items())
+    parameters = ", ".join(f"{name} {spelled(value)}" for name, value in best["varied"].items())
     family = f" {best['family']}" if several else ""
     return f"{best['id']}{family}: {', '.join(numbers)}" + (f"; {parameters}" if parameters else "")
 

@@ -22,7 +22,10 @@ def export(
     *,
     force: bool = False,
 ) -> Answer:
-    """Write a folder (``<design>_<flow>`` where ``out`` names no other) that another flow takes; ``next`` says how."""
+    """Write a folder (``<design>_<flow>`` where ``out`` names no other) that another flow takes; ``next`` says how.
+
+    Raises ``ParamError`` for an unknown flow.
+    """
     if flow not in FLOWS:
         hint = suggestion(flow, FLOWS)
         raise ParamError(f"Flow must be one of {', '.join(FLOWS)} in this version, not {flow!r}{hint}")

@@ -14,7 +14,7 @@ from ternforge.folder import output_folder
 from ternforge.inputs import DesignLike, read_design
 from ternforge.session import Answer, Note, paced, silent
 
-#: What is said of progress.
+#: The text of progress.
 _MADE = "made {} of {} % of the Verilog"
 
 
@@ -29,7 +29,7 @@ def generate(
     """Write a design as Verilog with everything around it; returns the manifest with ``folder``.
 
     Files of an earlier run in ``out`` are replaced and files of others stay; one in the way is replaced by ``force``.
-    Of a system (a file of schema ``ternforge/system/v1``) it is one top with all units.
+    A system (a file of schema ``ternforge/system/v1``) becomes one top module with all units.
     """
     if isinstance(design, System) or (isinstance(design, (str, Path)) and is_system(design)):
         return _system(design, out, overrides, force, note)

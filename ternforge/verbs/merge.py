@@ -22,8 +22,8 @@ def merge(
 ) -> Answer:
     """Put the studies of a search's shards together in a new folder; returns the summary of the whole study.
 
-    It is the study that one machine would have made, and goes on as that would. ``partial`` merges what is there where
-    shards are missing or unfinished; exploring then evaluates the rest.
+    The result is the study that one machine would have made, and can be continued like it. ``partial`` merges what is
+    there where shards are missing or unfinished; exploring then evaluates the rest.
     """
     for study in studies:
         check(study)

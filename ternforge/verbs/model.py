@@ -80,7 +80,8 @@ def model_export(
 ) -> Answer:
     """Write a ternary checkpoint in another form: a GGUF file, or a packed Hugging Face folder.
 
-    ``encoding`` is ``tq1_0``, ``tq2_0`` or ``i2_s`` for GGUF, ``packed`` for a folder.
+    ``encoding`` is ``tq1_0``, ``tq2_0`` or ``i2_s`` for GGUF, ``packed`` for a folder. Raises ``ParamError`` for
+    an unknown encoding and for a checkpoint without weights.
     """
     from checkpoints import gguf_writing, packed_folder, reading
 
@@ -119,7 +120,8 @@ def model_generate(
     With a ``temperature`` above 0 tokens are drawn, by the noise that a system draws them by with this ``seed``.
 
     Products are exact integers of INT8 activations and ternary weights; the rest is FP32. Stops before ``tokens`` at
-    the end of the model's context and where the model ends the text.
+    the end of the model's context and where the model ends the text. Raises ``ParamError``: no weights, no
+    tokenizer, a prompt that is too long, a temperature out of range.
     """
     from checkpoints import reading
     from checkpoints.reference import Reference
@@ -159,7 +161,7 @@ def model_generate(
 
 
 def _progress(note: Note) -> Callable[[int, int], None]:
-    """What says every two seconds how many matrices were read, and how long the rest will take."""
+    """A function that notes every two seconds how many matrices were read, and how long the rest will take."""
     return paced(note, "read {} of {} matrices")
 
 

@@ -13,7 +13,7 @@ from ternforge.folder import output_file, output_folder
 from ternforge.session import Answer
 from ternforge.study import opened
 
-#: How the name of a picture may end, where one file is asked for.
+#: The suffixes of a picture, where one file is written.
 ENDINGS = (".png", ".svg", ".pdf", ".html")
 
 

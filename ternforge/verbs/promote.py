@@ -26,8 +26,8 @@ def promote(
     """Measure the front of a study at higher levels for ``budget`` seconds; returns the study's summary.
 
     Levels are ``simulated`` and ``synthesized``, each up to ``level``. One measurement takes at most ``limit`` seconds
-    and ``memory`` MiB; one that fails is stored with its log, and measured again by ``retry`` only. The same call goes
-    on.
+    and ``memory`` MiB; one that fails is stored with its log, and measured again by ``retry`` only. The same call
+    continues an interrupted one.
     """
     check(study)
     limits = climbing.Limits(budget, limit, memory)

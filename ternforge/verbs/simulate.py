@@ -68,7 +68,8 @@ def simulate(
     Without a checkpoint, a system takes a ``model`` by its shapes (the largest one where none is named), a ``context``
     in front of the token that is decoded, and ``prompt`` as a number of tokens: ``phases`` have exact cycles, stalls,
     traffic and energy by unit, layer and step, and no values. ``trace`` has the pass that decodes the token, ``window``
-    (``"a:b"``, or the mark of a layer, ``"L3"``, ``"head"``) a part of it.
+    (``"a:b"``, or the mark of a layer, ``"L3"``, ``"head"``) a part of it. Raises ``ParamError`` for arguments
+    that do not belong together.
     """
     theirs: dict[str, Any] = {
         "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "temperature": temperature, "memory": memory,
@@ -78,7 +79,6 @@ def simulate(
         ours = {"workload": workload, "overrides": overrides, "stall": stall != "none",
                 "values": not values}  # fmt: skip
         refuse(ours, "for a design, not for a system")
-        check_seed(seed, temperature, "a system")
         theirs |= {"trace": trace, "window": window, "seed": seed}
         return _system(design, theirs, force, note)  # type: ignore[arg-type]
     refuse(theirs, "for a system, not for a design")
@@ -143,7 +143,7 @@ def _system(file: System | str | Path, given: Mapping[str, Any], force: bool, no
     shapes = given["model"] is not None or given["context"] is not None
     if given["checkpoint"] is None and (shapes or isinstance(given["prompt"], int)):
         refuse(
-            {name: given[name] for name in ("tokens", "temperature", "calibrate", "image")},
+            {name: given[name] for name in ("tokens", "temperature", "seed", "calibrate", "image")},
             "with a checkpoint, not for shapes alone",
         )
         asked = shaped.Asked(
@@ -155,6 +155,7 @@ def _system(file: System | str | Path, given: Mapping[str, Any], force: bool, no
         {name: given[name] for name in ("model", "context", "window")},
         "without a checkpoint, which has its own",
     )
+    check_seed(given["seed"], given["temperature"], "a system")
     checkpoint, prompt = given["checkpoint"], given["prompt"]
     if checkpoint is None or prompt is None:
         raise ParamError(

@@ -26,7 +26,7 @@ from toolchain import files
 
 #: Numbers that synthesis measures and the model predicts.
 _BOTH = ("area_um2", "logic_area_um2", "memory_area_um2", "flip_flops", "critical_path_ps")
-#: Numbers of which the memories, priced by the same laws on both sides, would hide the error.
+#: Numbers that include memories; both sides price these by the same laws, which would hide the model's error.
 _SHARED = ("area_um2", "memory_area_um2")
 #: Causes of a place's energy.
 _CAUSES = ("useful", "glitches", "clock", "leakage")

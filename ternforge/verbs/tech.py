@@ -29,7 +29,10 @@ def technology(name: str | Path) -> Answer:
 def technology_import(
     liberty: Sequence[str | Path], name: str, out: str | Path, note: Note = silent, *, force: bool = False
 ) -> Answer:
-    """Make a technology file of Liberty files; `ternforge tech calibrate` fits its cost model afterwards."""
+    """Make a technology file of Liberty files; `ternforge tech calibrate` fits its cost model afterwards.
+
+    Raises ``ParamError`` for a bad name and ``SpecError`` for a bad Liberty file.
+    """
     if not is_name(name):
         raise ParamError(f"Technology name must be {NAME_RULE}, not {name!r}")
     with output_file(out, YAML, "tech", schema=schemas.TECHNOLOGY, force=force) as draft:

@@ -54,7 +54,7 @@ def verify(
     The Verilog is that in the folder ``rtl``, which ``generate`` wrote and which may have been changed since, or else
     written anew; ``design`` may be left out with a folder, which says what it holds. ``cases`` random runs under random
     stalls; the tasks of ``workload`` are run first, unstalled. ``ok`` is false where a value, a cycle, a register or a
-    rule of AXI does not hold, and where the design hangs; ``failure`` says what, ``checks`` all that was looked at.
+    rule of AXI does not hold, and where the design hangs; ``failure`` says what, ``checks`` all that was checked.
 
     A system (a file of schema ``ternforge/system/v1``) takes a ``checkpoint`` and a ``prompt`` instead, and what else
     `simulate` takes of a system: its answer has the text of the RTL, and ``findings`` where it is not that of the

@@ -74,7 +74,7 @@ def exact(**changes: Any) -> TernaryLutSpec:
             EXACT,
             {"activation": "int"},
             "exact",
-            "Parameter exact is for float activations only, not True here",
+            "Parameter exact is for float activations only, not true here",
         ),
         (
             SUMS,

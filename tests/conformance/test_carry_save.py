@@ -133,7 +133,7 @@ def test_held_bits_are_the_same_for_one_design_and_for_arrays() -> None:
 
 SEVERAL = (
     "Parameter carry_save_sums is for integer sums of several tiles (k_max above lut_count x mu) and a carry_save "
-    "reduction only, not True here"
+    "reduction only, not true here"
 )
 MEMORY = "Accumulator must be registers where sums stay in carry-save form (carry_save_sums), not a memory of {} words"
 FEWER = "; n_tile makes them fewer"

@@ -155,12 +155,12 @@ def test_many_designs_at_once_have_the_numbers_of_each_alone() -> None:
         (
             {"act_buffer": True},
             "Parameter act_buffer is for several output tiles only (n_tile below n_max, k_max above lut_count x mu), "
-            "not True here",
+            "not true here",
         ),
         (
             {"n_tile": 2, "k_max": 4, "act_buffer": True},
             "Parameter act_buffer is for several output tiles only (n_tile below n_max, k_max above lut_count x mu), "
-            "not True here",
+            "not true here",
         ),
     ],
 )

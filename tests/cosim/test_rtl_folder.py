@@ -65,7 +65,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
         put('{"schema": '),
         "{folder}/manifest.json: manifest must be JSON, and is not: Expecting value: line 1 column 12 (char 11)",
     ),
-    "a list": (put("[]"), "{folder}/manifest.json: schema must be ternforge/manifest/v1, not None"),
+    "a list": (put("[]"), "{folder}/manifest.json: manifest must be an object of JSON, not a list"),
     "foreign": (
         put('{"schema": "npm"}'),
         "{folder}/manifest.json: schema must be ternforge/manifest/v1, not 'npm'",
@@ -74,10 +74,10 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
         edit(lambda m: m.update(files=[])),
         "{folder}/manifest.json: files must be a list of file names, not []",
     ),
-    "no top": (edit(lambda m: m.pop("top")), "{folder}/manifest.json: top must be a text, not None"),
+    "no top": (edit(lambda m: m.pop("top")), "{folder}/manifest.json: top must be given, and is missing"),
     "parameters in a list": (
         edit(lambda m: m.update(parameters=[])),
-        "{folder}/manifest.json: parameters must be a mapping, not []",
+        "{folder}/manifest.json: parameters must be a mapping, not a list",
     ),
     "unknown family": (
         edit(lambda m: m.update(family="ternary_lot")),

@@ -138,7 +138,7 @@ def test_a_sample_is_small_feasible_and_always_the_same(tmp_path: Path) -> None:
         (("[1, 32]", "[1, 31]"), "families.toy.width"),
         (
             ("style: [small, fast]", "style: [small]"),
-            "families.toy.style (['small', 'fast'] then, ['small'] now)",
+            'families.toy.style (["small", "fast"] then, ["small"] now)',
         ),
         (("k: 64", "k: 128"), "workload"),
         (("technology: none", "technology: asap7"), "technology (none then, asap7 now)"),

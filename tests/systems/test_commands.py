@@ -64,19 +64,19 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     ),
     "a seed": (
         lambda _: simulate("--seed", 3),
-        "seed must be given beside a temperature above 0 for a system",
+        "Temperature must be above 0 for a system where a seed is given, not 0",
     ),
     "the seed that is taken where none is given": (
         lambda _: simulate("--seed", 1),
-        "seed must be given beside a temperature above 0 for a system",
+        "Temperature must be above 0 for a system where a seed is given, not 0",
     ),
     "a seed beside a temperature of 0": (
         lambda _: simulate("--seed", 0, "--temperature", 0),
-        "seed must be given beside a temperature above 0 for a system",
+        "Temperature must be above 0 for a system where a seed is given, not 0",
     ),
     "a seed of the reference without a temperature": (
         lambda _: ["model", "generate", MODEL, "--prompt", "And", "--seed", 1],
-        "seed must be given beside a temperature above 0 for a text",
+        "Temperature must be above 0 for a text where a seed is given, not 0",
     ),
     "a seed that no register holds": (
         lambda _: simulate("--temperature", 0.8, "--seed", 4294967294),
@@ -92,7 +92,7 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     ),
     "a seed to verify": (
         lambda _: ["verify", *simulate()[1:], "--seed", 3],
-        "seed must be given beside a temperature above 0 for a system",
+        "Temperature must be above 0 for a system where a seed is given, not 0",
     ),
     "a temperature that the vector unit does not have": (
         lambda _: simulate("--temperature", 0.8, "--seed", 3),

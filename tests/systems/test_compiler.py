@@ -307,7 +307,7 @@ def _without(key: str) -> Callable[[dict[str, Any]], Any]:
     [
         *((_without(key), f"{key} must be given, as compile writes it, and is missing") for key in image.KEYS),
         (lambda said: said.update(base="0"), "base must be an integer, not '0'"),
-        (lambda said: said.update(vocab=True), "vocab must be an integer, not True"),
+        (lambda said: said.update(vocab=True), "vocab must be an integer, not true"),
         (lambda said: said["programs"].update(decode=3), "program decode must be an object, not 3"),
         (lambda said: said["programs"]["decode"].pop("page"),
          "page of program decode must be given, as compile writes it, and is missing"),

@@ -37,7 +37,7 @@ def test_tables_align_numbers_to_the_right_and_words_to_the_left() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "-"), (True, "True"), (1000, "1,000"), (999.96, "1,000"), (1000.4, "1,000"), (0.00012345, "0.0001234"),
+    [(None, "-"), (True, "true"), (1000, "1,000"), (999.96, "1,000"), (1000.4, "1,000"), (0.00012345, "0.0001234"),
      (-1e-9, "-1e-09"), (-1500.0, "-1,500"), ("1x2", "1x2")],
 )  # fmt: skip
 def test_cells(value: Any, text: str) -> None:

@@ -274,7 +274,7 @@ class Reciprocal(Block):
     row_delay, ends = 2, (4, 2)
 
     def chain(self, rows: int) -> tuple[int, ...]:
-        """Delays of the steps of a divider with so many ``rows``."""
+        """Delays of the steps of a divider with ``rows`` rows."""
         return self.ends[0], *(self.row_delay,) * rows, self.ends[1]
 
     def _chains(self, a: Arithmetic, stages: Number) -> Iterator[tuple[Number, int, list[int]]]:

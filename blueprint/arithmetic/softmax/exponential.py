@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 Integers = npt.NDArray[np.int64]
 
-#: Up to so many fraction bits of the result, linear segments cost less than quadratic ones.
+#: Up to this many fraction bits of the result, linear segments cost less than quadratic ones.
 LINE_LIMIT = 10
 #: Bits kept below the result while a polynomial is added up.
 GUARD = 3

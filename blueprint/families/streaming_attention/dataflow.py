@@ -207,8 +207,8 @@ def full_depths(p: StreamingAttentionParameters) -> dict[str, Number]:
     """Smallest depth of every FIFO that never costs a cycle, for rows of any length.
 
     A long FIFO refills the slot that empties; the others see it a cycle later and so need one more. Where rows differ
-    in length, many short ones may end while a long one is still divided: of the lengths 1, 2, 3 ... as many as add up
-    to the longest.
+    in length, many short ones may end while a long one is still divided: as many rows of the lengths 1, 2, 3 ... as add
+    up to the longest.
     """
     waiting = waits(p)
     ragged = p.masked & (1 - p.softmax.rescales)
@@ -238,8 +238,8 @@ def rows_within(cycles: Number) -> Number:
 def reserved(p: StreamingAttentionParameters) -> dict[str, Number]:
     """1 for every FIFO whose slots are taken some cycles before their words arrive, else 0.
 
-    A node takes a slot when it fires. The steps of a screening take that of a pass with its first key and fill it with
-    the last.
+    A node takes a slot when it fires. A step of the screening takes the slot of a pass with the first key and fills it
+    with the last.
     """
     late = latencies(p)
     found: dict[str, Number] = dict.fromkeys(FIFOS, 0)

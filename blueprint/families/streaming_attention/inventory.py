@@ -137,7 +137,7 @@ def halves(stages: Number) -> tuple[Number, Number]:
 def saturations(p: StreamingAttentionParameters) -> dict[str, Number]:
     """Flip-flops of the events that a value has left the range of the arithmetic, by node.
 
-    Those at the end of a long path have one each and are brought together behind it.
+    An event at the end of a long path has a flip-flop of its own; these are combined one cycle later.
     """
     a, results = p.softmax, p.has_gains * p.lanes * p.dim
     return {

@@ -21,10 +21,10 @@ _SIZE_WORDS = 5
 def _sizes(p: StreamingAttentionParameters) -> tuple[Size, ...]:
     """The size registers that designs of the family may have."""
     number = bit_length(p.keys_max)
-    # Under a mask only the number of the last key is read, of which the largest size less one has all bits.
+    # Under a mask only the index of the last key is read, which has the bits of the largest size less one.
     last = choose(p.masked * (1 - p.prunes), p.key_width, number)
     passes = p.repeats * bit_length(p.heads_max)
-    # Of one bit, always set, synthesis would see that lanes of a row have no query, and take them away.
+    # A register of one bit would always be 1: synthesis would find that some lanes never have a query, and remove them.
     queries = (p.regroups | p.corners) * larger(bit_length(p.queries_max), 2)
     best = bit_length(p.candidates)
     return (

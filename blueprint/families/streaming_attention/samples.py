@@ -86,7 +86,7 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
 
 
 def _cuts(random: np.random.Generator) -> dict[str, int]:
-    """Registers between short steps, mostly none; apart from the rest, so that random designs stay what they were."""
+    """Registers between short steps, mostly none; from a generator of its own, so that other draws stay the same."""
     drawn = random.integers(1, CUTS_LIMIT + 1, 2) * (random.random(2) >= _WHOLE)
     return {"scale_cuts": int(drawn[0]), "finish_cuts": int(drawn[1])}
 

@@ -21,6 +21,7 @@ import numpy as np
 from blueprint import counting, product
 from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
+from blueprint.files.tree import show
 from blueprint.numbers import (
     FILE_WORDS,
     Number,
@@ -496,11 +497,11 @@ def _exact_bits(p: TernaryLutParameters) -> int:
 
 
 def _refused(p: TernaryLutParameters, name: str, text: str) -> str:
-    return f"Parameter {name} {text.format(repr(getattr(p, name)))}"
+    return f"Parameter {name} {text.format(show(getattr(p, name)))}"
 
 
 def _carry_save_rules(p: TernaryLutParameters) -> Iterator[Rule]:
-    """What carry-save accumulators and registers inside a carry-save reduction ask for."""
+    """The requirements of carry-save accumulators and of registers inside a carry-save reduction."""
     save = flag(p.reduction == "carry_save") * p.whole
     yield Rule(
         "carry_save_sums",

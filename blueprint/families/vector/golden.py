@@ -2,7 +2,7 @@
 
 Everything but sums is rounded to the format inside; subnormal numbers are zeros. The sum of a row, of squares or of
 products with the gains, is FP32: over the lanes of a beat by neighbors, then beat by beat. With registers inside the
-adders a row has several sums, of every so many beats each, which are added one after the other.
+adders a row has several sums that take its beats in turn and are added one after the other at the end.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def reference(p: VectorParameters, operands: Arrays) -> Arrays:
 
 
 def scores(p: VectorParameters, operands: Arrays, sums: Integers) -> Integers:
-    """What the chosen row has the largest of: sums, or where a run draws a row their multiples with noise."""
+    """The numbers whose largest decides the chosen row: sums, or where a row is drawn their multiples with noise."""
     if not p.samples:
         return sums
     inverse, seed, position = (int(operands[name][0]) for name in DRAWN_MOST)

@@ -136,7 +136,7 @@ def _front(p: VectorParameters) -> Iterator[Unit]:
 
 
 def _tree(p: VectorParameters) -> Iterator[tuple[Number, Number, Number]]:
-    """(sums, bits of words that only wait, words) of every level over the lanes; what is no sum yet is narrow."""
+    """(sums, bits of words that only wait, words) of every level over the lanes; words before a sum are narrow."""
     for level in range(_LEVELS):
         words = ceil_div(p.lanes, 2**level)
         odd = words % 2 * (words > 1)
@@ -179,7 +179,7 @@ def _parts(p: VectorParameters) -> Iterator[Unit]:
 
 
 def _joined(p: VectorParameters) -> Iterator[Unit]:
-    """What adds the sums of a row, and the product of its length with epsilon."""
+    """The adders of the sums of a row and of the product of its length with epsilon."""
     rare = 1 / p.beats_max
     yield REGISTER("float", p.parted, width=held_bits(p, p.dotted, FP32.fraction_bits), activity=rare)
     # The sum so far takes the place of one without a sign, which every design has.

@@ -106,7 +106,7 @@ class VectorParameters(Spec):
         added=True,
     )
     adder_stages: int = parameter(
-        "registers inside every float adder; a row has so many sums and one more, which are added at its end",
+        "registers inside every float adder; a row has one partial sum more than that, added up at its end",
         default=0,
         minimum=0,
         maximum=STAGES_LIMIT,
@@ -328,7 +328,7 @@ class VectorParameters(Spec):
 
     @property
     def product_form(self) -> str:
-        """What the names of modules say of registers inside products."""
+        """The part of the names of modules that states registers inside products."""
         return f"_p{self.product_stages}" if self.product_stages else ""
 
     @property

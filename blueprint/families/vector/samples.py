@@ -56,7 +56,7 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
 
 
 def _stages(random: np.random.Generator) -> dict[str, int]:
-    """Registers inside adders and products, mostly none; apart from the rest, so that designs stay what they were."""
+    """Registers inside adders and products, mostly none; by a generator of its own, so other draws stay the same."""
     adders = int(random.integers(1, STAGES_LIMIT + 1) * (random.random() >= _WHOLE))
     products = int(random.integers(PRODUCT_LIMIT + 1)) if adders else 0
     return {"adder_stages": adders, "product_stages": products}
@@ -113,7 +113,7 @@ def _operands(p: VectorParameters, task: Rowwise, random: np.random.Generator, r
     found: Arrays = {}
     x = _floats(random, fmt, shape, rare)
     if task.does("dot") and rare:
-        x = x[random.integers(0, task.rows, task.rows)]  # equal rows have equal dot products
+        x = x[random.integers(0, task.rows, task.rows)]  # rows that are equal have equal dot products
     if p.dequantizes:
         bits = random.integers(4, SUM_WIDTH)
         sums = random.integers(-(1 << bits - 1), 1 << bits - 1, shape, dtype=np.int64)

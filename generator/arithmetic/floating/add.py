@@ -146,7 +146,7 @@ def _unsigned(chain: tuple[Step, ...]) -> tuple[Step, ...]:
 
 
 def _short(chain: tuple[Step, ...], bits: int) -> tuple[Step, ...]:
-    """The steps of operands that lack so many of the lowest fraction bits; nothing holds these zeros."""
+    """The steps of operands whose lowest fraction bits are 0 and not held."""
     order, align, total, *others = chain
 
     def longer(v: Values, *names: str) -> Values:
@@ -166,6 +166,7 @@ class FloatAdd(FloatBlock):
     """Adds two floats, rounded to nearest even.
 
     ``unsigned`` operands and results have no sign bit; operands lack ``short`` of the lowest fraction bits.
+    Raises ``ParamError`` for an unknown operation, and for one that does not go with these.
     """
 
     def __init__(

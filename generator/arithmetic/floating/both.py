@@ -4,7 +4,7 @@ from blueprint.arithmetic.floating import BOTH_DELAYS, FloatFormat, check_intege
 from generator.arithmetic.floating import convert
 from generator.arithmetic.floating.pipeline import FloatBlock, Results, Step, Values, Wires, suffix
 
-#: What both conversions need of the float, which is held once.
+#: Values of the float that both conversions need; they are held once.
 _SHARED = "sign"
 
 
@@ -34,7 +34,7 @@ def steps(source: FloatFormat, target: FloatFormat, width: int, flush: bool) -> 
 
 
 def _inside(v: Values, name: str) -> Values:
-    """What a conversion left, by the names that it has there."""
+    """The values that one of the conversions left, by their names inside that conversion."""
     own = {key.removeprefix(f"{name}_"): value for key, value in v.items() if key.startswith(f"{name}_")}
     return Values(own | v.keep(_SHARED))
 

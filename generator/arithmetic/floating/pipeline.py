@@ -22,7 +22,7 @@ class Wires:
         self.m, self.prefix, self.quick = m, prefix, quick
 
     def __call__(self, name: str, value: Value) -> Value:
-        """A signal that carries ``value``; a constant stays one, so that no register holds it."""
+        """A signal that carries ``value``; a constant stays a constant, so that no register holds it."""
         if isinstance(value, Const):
             return value
         wire = Signal(len(value), name=self.prefix + name)
@@ -34,7 +34,7 @@ class Wires:
         return self(name, Mux(condition, yes, no))
 
     def added(self, name: str, left: Value, right: Value, width: int) -> Value:
-        """``left + right``, of which ``width`` bits are asked."""
+        """The lowest ``width`` bits of ``left + right``."""
         return quick_add(self.m, self.prefix + name, left, right, width) if self.quick else left + right
 
     def less(self, left: Value, right: Value) -> Value:

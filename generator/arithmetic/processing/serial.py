@@ -59,7 +59,7 @@ class DigitQueue(Block):
 
     ``load`` takes a new operand and drops what is left of the old one. ``done`` is 1 if no digit is left, except
     perhaps the one at the output. If none is left, the output is a digit that adds nothing. An element of dense digits
-    hands out every digit of its ``mask``, zero or not.
+    hands out every digit of its ``mask``, zero or not. Raises ``ParamError`` for an element that is not serial.
     """
 
     place = "queue"

@@ -244,7 +244,10 @@ def mark(plan: Plan) -> str:
 
 
 class Resolve(_Element):
-    """The total that an accumulator's state stands for: one addition."""
+    """The total that an accumulator's state stands for: one addition.
+
+    Raises ``ParamError`` for an element without carry-save form.
+    """
 
     def __init__(self, element: Element) -> None:
         if not element.resolves:

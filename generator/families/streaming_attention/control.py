@@ -180,7 +180,7 @@ class Control(Sequencer):
             self._corners(m, back)
 
     def _in_sinks(self, m: Module, begins: Value) -> Value:
-        """Whether a key is the last of the first keys that every query sees."""
+        """1 if a key is the last of the first keys that every query sees."""
         self._sink = Signal(name="sink")
         fire = self.score_fire & self._sink
         last = count_down(m, "sinks", self.run.sinks, 1, begins, fire).last

@@ -113,7 +113,7 @@ class Control(Sequencer):
             m.d.comb += self.enable_build.eq(Cat(*moves[spec.load_stages + 1 :]))
 
     def _load_loops(self, m: Module, accept: Value) -> tuple[Value, Value, Value]:
-        """Whether the tile to be loaded is the last of its pass, of its token group, and of the last token group."""
+        """Three flags: the tile to be loaded is the last of its pass, of its token group, of the last token group."""
         spec = self.spec
         last_tile: Value = Const(1, 1)
         if spec.accumulates:

@@ -176,7 +176,7 @@ class Control(Sequencer):
         return last
 
     def _entering(self, m: Module, valid: Value, last: Value) -> None:
-        """To which of a row's sums a beat is added, and whether nothing has been added to that one."""
+        """The number of the row's partial sum to which a beat is added, and whether it is the first one of that sum."""
         part, wraps = self._part(m, "entering_held", valid, last)
         opens = Signal(name="opens_held", init=1)
         with m.If(self.run.start | (valid & last)):

@@ -116,7 +116,7 @@ class Factor(FloatUser):
         return product
 
     def _count_in_steps(self, m: Module) -> Value:
-        """The same as :meth:`_count`, by its leading zeros, which have a register: the length is there long before."""
+        """The same as :meth:`_count`, with a register for the leading zeros: the length is known long in advance."""
         exponent, fraction = count_bits(self.spec)
         zeros = self.later(m, "count_zeros", Cat(*leading_zeros(self.length)[0]))
         place = register(
@@ -261,7 +261,7 @@ class Factor(FloatUser):
         return self._packed(field, root)
 
     def _digits(self, m: Module, begin: Value, turn: Value, first: Value, divisor: Value) -> Value:
-        """Digits of the inverse root, by a trial that is there when its step begins: one difference a step.
+        """Digits of the inverse root; the trial of a step is computed in the step before, so a step is one subtraction.
 
         With the product ``p`` of divisor ``d`` and root so far the trial is ``t = 4 p + d``. A digit 1 makes ``p``
         twice as large and adds ``d``, so the next trial is ``2 t + 3 d``; after a digit 0 it is ``2 t - d``.

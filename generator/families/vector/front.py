@@ -200,7 +200,7 @@ class Front(FloatUser):
     def _waiting(
         self, m: Module, name: str, row: Signal, beside: Beside, stages: int
     ) -> tuple[Signal, Beside]:
-        """An element and the values beside it, so many cycles later."""
+        """An element and the values beside it, ``stages`` cycles later."""
         for stage in range(stages):
             row = self.later(m, f"row_{name}{stage}", row)
             beside = self._beside(m, f"{name}{stage}", beside)

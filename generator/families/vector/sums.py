@@ -95,7 +95,7 @@ class Sums(FloatUser):
             here = self.enable & (self.write_slot == slot)
             words = [register(m, len(total), f"sum{slot}_0", here & (self.part == 0), total)]
             for part in range(1, self.spec.parts):
-                # The first beat of a row, which is the first of part 0, clears the others: they may get none.
+                # The first beat of a row belongs to part 0 and clears the other parts: they may get no beat.
                 enable = here & (self.first | (self.part == part))
                 words.append(register(m, len(total), f"sum{slot}_{part}", enable, others))
             found.append(Cat(*words))
