@@ -259,7 +259,7 @@ class Sum(NodeBlock):
         last, visible = self.taken(m, self.last, "last"), self.taken(m, self.visible, "visible")
         begin = self.begin(m, fire, last)
         block, inverse = (
-            SumWeights(a, quick=bool(short)),
+            SumWeights(a, quick=short > 0),
             (ShortReciprocal if short else Reciprocal)(a, stages),
         )
         results: list[Value] = []

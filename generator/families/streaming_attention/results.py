@@ -85,7 +85,7 @@ class OutputLane(Block):
         """The running sum of one element."""
         a = self.arithmetic
         product = ShortProduct(a, self.inside) if self.spec.short else Product(a)
-        block = SumValues(a, quick=bool(self.spec.short))
+        block = SumValues(a, quick=self.spec.short > 0)
         term: Value = Signal(a.term_word, name=f"term{number}")
         total = Signal(a.o_word, name=f"total{number}")
         self.use(m, product, f"product{number}", p=self.weight, v=value, result=term, enable=ONE)
