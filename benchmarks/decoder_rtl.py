@@ -47,7 +47,7 @@ from ternforge.decoding import clock_of, opened, port
 from toolchain import files
 
 _ROOT = Path(__file__).resolve().parents[1]
-_SMALL, _EXAMPLES = _ROOT / "benchmarks" / "decoders", _ROOT / "examples"
+_SMALL, _EXAMPLES = _ROOT / "benchmarks" / "texts", _ROOT / "examples"
 RECORD, PAGE = _ROOT / "docs" / "decoder_rtl.yaml", _ROOT / "docs" / "systems.md"
 _MARK = re.compile(r"(<!-- decoder rtl -->\n).*?(\n<!-- /decoder rtl -->)", re.DOTALL)
 #: Tokens behind each prompt.

@@ -261,6 +261,10 @@ class Hardware:
         """Fields that a store drains, by number."""
         return staging.outputs(self.units, self.width, self.buffers)
 
+    def check(self) -> None:
+        """Raise ``ParamError`` where a field of a unit has beats that staging does not move."""
+        _ = self.inputs, self.outputs
+
     def fields(self, unit: str, direction: str) -> tuple[Staged, ...]:
         """The staged fields of a unit, in the order of the bits of its masks."""
         return tuple(one for one in (self.inputs if direction == "in" else self.outputs) if one.unit == unit)
@@ -415,7 +419,10 @@ class Outlets(_Shape):
 
 
 def hardware(system: System) -> Hardware:
-    """The hardware of a system. Raises ``ParamError`` for one that has other units than a sequencer runs."""
+    """The hardware of a system.
+
+    Raises ``ParamError`` for units that a sequencer does not run, and for beats that staging does not move.
+    """
     units: dict[str, Spec] = {}
     for name, work in WORK.items():
         place = system.places[work]
@@ -436,10 +443,12 @@ def hardware(system: System) -> Hardware:
     memory, clock = system.memory, system.clock_mhz or _CLOCK_MHZ
     indices = bit_length(max(system.largest.vocab, system.largest.context))
     latency = ceil_div(int(memory.latency_ns * clock), 1000)
-    return built(
+    found = built(
         system.name, units, width=memory.width, burst=memory.burst, latency=latency, size=memory.size,
         indices=indices, buffers=system.buffers, embedding=system.head.embedding_width, block=system.block,
     )  # fmt: skip
+    found.check()
+    return found
 
 
 def built(
