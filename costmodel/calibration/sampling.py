@@ -102,20 +102,25 @@ def _is_few(limit: Parameter) -> bool:
 
 
 def _even(group: Any, columns: list[Any], count: int) -> list[int]:
-    """Select `count` rows one by one, from each group in turn: the first one with the rarest values so far."""
+    """Select `count` rows one by one, from each group in turn: the first one with the rarest values so far.
+
+    A value counts as often as it was taken in all groups and in the row's own: what only one group can have, such as
+    a way to add integers, would else crowd out the other values of that group.
+    """
     groups, members = np.unique(group, return_inverse=True)
     codes = [np.unique(column, return_inverse=True)[1] for column in columns]
-    seen = [np.zeros(code.max(initial=0) + 1) for code in codes]
+    seen = [np.zeros((len(groups), code.max(initial=0) + 1)) for code in codes]
     taken = np.zeros(len(members))
     found: list[int] = []
     for number in range(count):
         others = np.where(members == number % len(groups), 0.0, 1e12)
-        score = (
-            taken + others + sum(times[code] * len(times) for code, times in zip(codes, seen, strict=True))
-        )
+        score = taken + others
+        for code, times in zip(codes, seen, strict=True):
+            often = times.sum(axis=0) + len(groups) * times[number % len(groups)]
+            score = score + often[code] * len(often)
         row = int(np.argmin(score))
         found.append(row)
         taken[row] = np.inf
         for code, times in zip(codes, seen, strict=True):
-            times[code[row]] += 1
+            times[number % len(groups), code[row]] += 1
     return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from blueprint import counting
+from blueprint import counting, stalls
 from blueprint.arithmetic import float_registers, floating, gumbel, roots, sigmoid
 from blueprint.arithmetic.floating import FP32
 from blueprint.arithmetic.products import CHOSEN_BITS
@@ -415,7 +415,26 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
             "sequence",
             (HALF_ADDER("control", 1, width=length), BROADCAST("control", 1, fanout=p.x_bits + SCALE_WIDTH)),
         ),
+        *_stall_paths(p),
         p.register_file().path(),
+    )
+
+
+#: Gates from a beat's place to the beat that is taken; gates and nested loops of beats and rows.
+_TAKEN, _LOOPS = 3, 2
+
+
+def _stall_paths(p: VectorParameters) -> tuple[Path, ...]:
+    """A beat leaves the row buffer if all behind it move; a beat enters if what goes with it is there."""
+    width = larger(bit_length(p.length_max), bit_length(p.rows_max))
+    out = stalls.ready("control", p.out_stages)
+    counted = stalls.counted("control", _LOOPS, width)
+    return (
+        Path("stall-out", (out, stalls.gates("control", 1), *counted)),
+        Path("stall-back", (out, BROADCAST("control", 1, fanout=p.lanes * p.width))),
+        Path(
+            "stall-in", (stalls.gates("control", _TAKEN), stalls.ready("control", 1), *counted)
+        ),
     )
 
 
