@@ -90,7 +90,7 @@ def test_no_time_below_zero_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_the_cache_held_says_nothing_of_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that goes on after an interruption: two of three designs take no time, the third takes 100 s of two parts."""
+    """A run goes on after an interruption: two of three designs take no time, the third takes 100 s of two parts."""
     now = iter([0.0, 0.1, 0.2, 100.0])
     notes: list[str] = []
     monkeypatch.setattr(time, "monotonic", lambda: next(now))

@@ -28,7 +28,7 @@ from blueprint.families.vector.parameters import (
     VectorParameters,
     epsilon_factor,
 )
-from blueprint.numbers import Number, Real, bit_length, ceil_div, clog2, flag, larger, possible
+from blueprint.numbers import Number, Real, bit_length, ceil_div, clog2, flag, larger, possible, smaller
 from blueprint.unit import (
     ADDER,
     AND_ROW,
@@ -413,7 +413,10 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
         Path("to-integer", (TO_FIXED("float", slow, inputs=p.fraction, outputs=INTEGER_WIDTH),)),
         Path(
             "sequence",
-            (HALF_ADDER("control", 1, width=length), BROADCAST("control", 1, fanout=p.x_bits + SCALE_WIDTH)),
+            (
+                HALF_ADDER("control", 1, width=smaller(length, counting.REACH)),
+                BROADCAST("control", 1, fanout=p.x_bits + SCALE_WIDTH),
+            ),
         ),
         *_stall_paths(p),
         p.register_file().path(),
@@ -432,9 +435,7 @@ def _stall_paths(p: VectorParameters) -> tuple[Path, ...]:
     return (
         Path("stall-out", (out, stalls.gates("control", 1), *counted)),
         Path("stall-back", (out, BROADCAST("control", 1, fanout=p.lanes * p.width))),
-        Path(
-            "stall-in", (stalls.gates("control", _TAKEN), stalls.ready("control", 1), *counted)
-        ),
+        Path("stall-in", (stalls.gates("control", _TAKEN), stalls.ready("control", 1), *counted)),
     )
 
 
