@@ -29,7 +29,7 @@ ANY = "any"
 START = "start"
 #: Kinds of units that are memories, and their ports.
 MEMORIES = {SRAM.name: TWO, SRAM_1RW.name: SINGLE}
-#: Approximate time of a calibration of all families on two cores: 82 designs of about 17 processor seconds each.
+#: Approximate time of a calibration of all families on two cores: 82 designs of about 20 processor seconds each.
 CALIBRATION_MINUTES = 15
 
 

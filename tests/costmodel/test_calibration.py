@@ -48,6 +48,23 @@ def test_shipped_model_keeps_its_bounds_on_unseen_designs(samples: list[Sample])
     assert energy[0] < 0.05 and energy[1] < 0.08
 
 
+def test_areas_of_another_technology_say_what_one_design_cannot() -> None:
+    """One row tells no two terms apart; here all of a kind cost twice what they cost there, a second kind thrice."""
+    known = {"lane": {"adder": {"width": 1.0, "one": 4.0}, "mux": {"bits": 2.0}}}
+    table = {("lane", "adder", "width"): 10.0, ("lane", "adder", "one"): 1.0}
+    more = {("lane", "mux", "bits"): 5.0}
+    found, _ = calibration.fit_places([table, table | more], [{"lane": 28.0}, {"lane": 58.0}], known=known)
+    assert found["lane"]["adder"] == pytest.approx({"width": 2.0, "one": 8.0}, rel=0.02)
+    assert found["lane"]["mux"] == pytest.approx({"bits": 6.0}, rel=0.02)
+    alone, _ = calibration.fit_places([table, table | more], [{"lane": 28.0}, {"lane": 58.0}])
+    assert alone["lane"]["adder"] != pytest.approx({"width": 2.0, "one": 8.0}, rel=0.3)
+
+
+def test_the_reference_expects_nothing_of_itself() -> None:
+    assert calibration.known_areas(technology.load(calibration.REFERENCE)) is None
+    assert calibration.known_areas(technology.load("sky130hd"))
+
+
 def test_a_wrong_coefficient_is_noticed(samples: list[Sample]) -> None:
     wrong = _scaled(technology.load("asap7"), "shell", "register", 1.6)
     assert not validation.compare(samples, wrong, SEED).judged()["area"]["ok"]
