@@ -424,14 +424,14 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
 
 
 #: Gates from a beat's place to the beat that is taken; gates and nested loops of beats and rows.
-_TAKEN, _LOOPS = 3, 2
+_TAKEN, _NESTED = 3, 2
 
 
 def _stall_paths(p: VectorParameters) -> tuple[Path, ...]:
     """A beat leaves the row buffer if all behind it move; a beat enters if what goes with it is there."""
     width = larger(bit_length(p.length_max), bit_length(p.rows_max))
     out = stalls.ready("control", p.out_stages)
-    counted = stalls.counted("control", _LOOPS, width)
+    counted = stalls.counted("control", _NESTED, width)
     return (
         Path("stall-out", (out, stalls.gates("control", 1), *counted)),
         Path("stall-back", (out, BROADCAST("control", 1, fanout=p.lanes * p.width))),
