@@ -47,7 +47,7 @@ def designs(
     # No multiply-accumulate has fewer gates. This bound comes first, because counting gates of wide designs is slow.
     small = np.flatnonzero(feasible & (many.peak_macs * _GATES_PER_MAC <= largest))
     table = {name: column[small] for name, column in table.items()}
-    size = np.broadcast_to(gates(kind.columns(table)), len(small))
+    size = np.broadcast_to(gates(kind.columns(table)), len(small)) if len(small) else np.zeros(0)
     kept = np.flatnonzero((size <= largest) & (size >= smallest))
     if len(kept) < count:
         sizes = f"{smallest:g} to {largest:g}" if smallest else f"at most {largest:g}"
