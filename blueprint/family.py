@@ -163,7 +163,7 @@ class Calibration:
     arithmetics: tuple[str, ...] = ("integer",)
     pool: int = 16_000
     gates: float = 28_000.0
-    designs: int = 60
+    designs: int = 30
     choices: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
     most: Mapping[str, int] = field(default_factory=dict)
 

@@ -77,9 +77,9 @@ class Netlist:
                 best = max(best, so_far)
         return best
 
-    def depth(self) -> int:
-        """Cells of the longest combinational chain."""
-        return self._longest(lambda atom: not atom.wire)
+    def depth(self, place: str = "") -> int:
+        """Cells of the longest combinational chain, or those of a place in the chain that has most of them."""
+        return self._longest(lambda atom: not atom.wire and place in ("", *atom.places))
 
     def carries(self) -> int:
         """Cells with a carry in the chain between registers that has most of them."""

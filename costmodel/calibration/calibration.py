@@ -21,14 +21,19 @@ from costmodel.calibration import fitting, path_fit, pool, sampling
 from costmodel.calibration.measuring import Generate, Sample
 from costmodel.groundtruth import recipe as recipes
 from costmodel.model import estimate, features, glitches
-from costmodel.model.estimate import ANY
+from costmodel.model.estimate import ANY, Coefficients
 from costmodel.technology import importing
-from costmodel.technology.technology import Technology
+from costmodel.technology.technology import Technology, load
 from toolchain import files, yosys
 
 SEED = 0
+#: The technology whose areas, in proportion, are what is expected of another one, and how far that is trusted: a place
+#: of which few designs were measured has more terms than rows. `docs/cost_model.md` has what it brings.
+REFERENCE, _TRUST_REFERENCE = "asap7", 0.3
 Note = Callable[[str], None]
-Table = dict[tuple[str, str, str], float]
+#: Place, kind and name of a term of a law.
+Term = tuple[str, str, str]
+Table = dict[Term, float]
 
 
 def calibrate(
@@ -72,7 +77,7 @@ def model(samples: Sequence[Sample], technology: Technology, seed: int, recipe: 
     """
     origin = source(len(samples), seed, recipe)
     tables = [area_table(sample.spec.units()) for sample in samples]
-    area, errors = fit_places(tables, [sample.areas for sample in samples])
+    area, errors = fit_places(tables, [sample.areas for sample in samples], known=known_areas(technology))
     tables = [energy_table(sample) for sample in samples]
     wholes = [sample.energy_pj for sample in samples]
     energy, misses = fit_places(tables, [sample.switched.energies for sample in samples], wholes)
@@ -101,6 +106,11 @@ def model(samples: Sequence[Sample], technology: Technology, seed: int, recipe: 
         },
         "leakage": {"unit": "nW/um2", "source": origin, "value": _digits(leak)},
     }
+
+
+def known_areas(technology: Technology) -> Coefficients | None:
+    """Area coefficients of the reference, unless that is the technology itself."""
+    return None if technology.name == REFERENCE else estimate.law(load(REFERENCE), "area")
 
 
 def area_table(units: Sequence[Unit]) -> Table:
@@ -149,11 +159,13 @@ def fit_places(
     tables: Sequence[Table],
     measured: Sequence[Mapping[str, float]],
     wholes: Sequence[float] | None = None,
+    known: Coefficients | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fit coefficients; returns them by place, kind and term, and the errors of each place's fit.
 
     `tables` and `measured` have one entry per design. `wholes` are the totals of the designs, if given; a place then
-    counts in proportion to its share of the total.
+    counts in proportion to its share of the total. ``known`` are the coefficients of another technology: what a term
+    costs is expected to be as there, times what its kind costs here.
     """
     groups: dict[str, list[_Row]] = {}
     for place in dict.fromkeys(place for row in measured for place in row):
@@ -171,16 +183,41 @@ def fit_places(
     names, matrix, values, shares = _system([row for rows in groups.values() for row in rows])
     anywhere = fitting.fit(matrix, values, shares=shares)
     prior = dict(zip(names, anywhere, strict=True))
+    expected = _expected(groups, known) if known else {}
+    trust = _TRUST_REFERENCE if known else fitting.TRUST
     found: dict[str, Any] = {ANY: _nested(names, anywhere)}
     errors: dict[str, Any] = {}
     for place, rows in groups.items():
         if rows:
             names, matrix, values, shares = _system(rows)
-            start = np.array([prior[name] for name in names])
-            solution = fitting.fit(matrix, values, start, shares=shares)
+            start = np.array([expected.get((place, *name)) or prior[name] for name in names])
+            solution = fitting.fit(matrix, values, start, shares=shares, trust=trust)
             found[place] = _nested(names, solution)
-            errors[place] = fitting.errors(matrix, values, solution, start, shares=shares).plain()
+            missed = fitting.errors(matrix, values, solution, start, shares=shares, trust=trust)
+            errors[place] = missed.plain()
     return found, errors
+
+
+def _expected(groups: Mapping[str, Sequence[_Row]], known: Coefficients) -> dict[Term, float]:
+    """Coefficients of another technology times one factor for each kind, which is fitted to what was measured here."""
+    rows: list[_Row] = []
+    terms: dict[Term, float] = {}
+    for place, group in groups.items():
+        for row in group:
+            costs: dict[tuple[str, str], float] = {}
+            for (kind, name), value in row.terms.items():
+                cost = estimate.place_coefficients(known, place, kind).get(name, 0.0)
+                terms[place, kind, name] = cost
+                costs[kind, ""] = costs.get((kind, ""), 0.0) + cost * value
+            if any(costs.values()):
+                rows.append(row._replace(terms=costs))
+    if not rows:
+        return {}
+    names, matrix, values, shares = _system(rows)
+    (overall,) = fitting.fit(matrix.sum(axis=1, keepdims=True), values, shares=shares)
+    factors = fitting.fit(matrix, values, np.full(len(names), overall), shares=shares)
+    factor = {kind: value or overall for (kind, _), value in zip(names, factors.tolist(), strict=True)}
+    return {term: cost * factor.get(term[1], overall) for term, cost in terms.items()}
 
 
 class _Row(NamedTuple):

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _ROUNDS = 12
-_TRUST = 0.03  # weight of a prior against that of a row
+#: Weight of a prior against that of a row.
+TRUST = 0.03
 _FAR = 2.0  # a row whose error exceeds this many weighted medians of the errors counts less
 
 
@@ -36,13 +37,15 @@ def fit(
     prior: Floats | None = None,
     *,
     shares: Floats | None = None,
+    trust: float = TRUST,
 ) -> Floats:
     """Fit non-negative coefficients of the columns of `rows` to positive `values`; returns shape (columns,).
 
     `rows` has shape (rows, columns) and `values` (rows,). The squared relative errors are minimized by non-negative
     least squares, which is repeated with Huber's weights so that outliers count less. A coefficient about which the
-    rows say little stays near its `prior`, shape (columns,), if that is positive. `shares`, shape (rows,), are the
-    shares of the values in their totals; a row counts in proportion to its share.
+    rows say little stays near its `prior`, shape (columns,), if that is positive; `trust` is the weight of a prior
+    against that of a row. `shares`, shape (rows,), are the shares of the values in their totals; a row counts in
+    proportion to its share.
     """
     from scipy.optimize import nnls
 
@@ -53,7 +56,7 @@ def fit(
     if not len(live):
         return found
     scaled = relative[:, live] / scale[live]
-    near, pull = _pull(prior, live, scale)
+    near, pull = _pull(prior, live, scale, trust)
     even = np.ones(len(values)) if shares is None else np.sqrt(shares / shares.mean())
     weight = even
     for _ in range(_ROUNDS):
@@ -73,14 +76,16 @@ def _median(values: Floats, weights: Floats) -> float:
     return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
-def _pull(prior: Floats | None, live: NDArray[np.int64], scale: Floats) -> tuple[Floats, Floats]:
+def _pull(
+    prior: Floats | None, live: NDArray[np.int64], scale: Floats, trust: float
+) -> tuple[Floats, Floats]:
     """Regularization rows and targets that pull scaled coefficients to their priors."""
     if prior is None:
         return np.zeros((0, len(live))), np.zeros(0)
     known = np.flatnonzero(prior[live] > 0)
     rows = np.zeros((len(known), len(live)))
-    rows[np.arange(len(known)), known] = _TRUST / (prior[live] * scale[live])[known]
-    return rows, np.full(len(known), _TRUST)
+    rows[np.arange(len(known)), known] = trust / (prior[live] * scale[live])[known]
+    return rows, np.full(len(known), trust)
 
 
 def errors(
@@ -91,6 +96,7 @@ def errors(
     folds: int = 5,
     *,
     shares: Floats | None = None,
+    trust: float = TRUST,
 ) -> Errors:
     """Relative errors of the coefficients `found`, and of `folds` fits, each tested on the rows that it left out."""
     miss = np.abs(rows @ found / values - 1)
@@ -100,7 +106,7 @@ def errors(
         out = groups == fold
         if out.any() and not out.all():
             rest = None if shares is None else shares[~out]
-            again = fit(rows[~out], values[~out], prior, shares=rest)
+            again = fit(rows[~out], values[~out], prior, shares=rest, trust=trust)
             unseen[out] = np.abs(rows[out] @ again / values[out] - 1)
     return Errors(
         float(miss.mean()), float(miss.max()), float(unseen.mean()), float(unseen.max()), len(values)

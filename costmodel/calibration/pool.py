@@ -27,6 +27,8 @@ Note = Callable[[str], None]
 #: The fixed time of measuring any design, as the number of gates whose synthesis takes as long.
 _OVERHEAD_GATES = 10_000
 _PATIENCE_S = 5.0
+#: A measurement that takes less comes from the cache and says nothing of the others.
+_CACHED_S = 1.0
 #: Seconds between two checks that the parent process still exists.
 _LOOK_S = 1.0
 
@@ -62,35 +64,39 @@ def measure_all(
     several = min(processes or len(os.sched_getaffinity(0)), len(specs))
     left = _Left(specs, technology.name, note)
     if several < 2:
-        return [left.told(spec, measure(spec, technology, generate, recipe)) for spec in specs]
+        work = _Work(technology, generate, recipe)
+        return [left.told(spec, *_timed(spec, work)) for spec in specs]
     order = sorted(range(len(specs)), key=lambda number: -_weight(specs[number]))
     found: dict[int, Sample] = {}
     with _pool(several, _Work(technology, generate, recipe)) as pool:
-        waiting: dict[Future[Sample], int] = {
+        waiting: dict[Future[tuple[Sample, float]], int] = {
             pool.submit(_measure, specs[number]): number for number in order
         }
         for future in as_completed(waiting):
             number = waiting[future]
-            found[number] = left.told(specs[number], future.result())
+            found[number] = left.told(specs[number], *future.result())
     return [found[number] for number in range(len(specs))]
 
 
 class _Left:
-    """Reports after each design how long the rest will take, in proportion to the sizes of the designs."""
+    """Reports after each design how long the rest will take, in proportion to the sizes of the designs.
+
+    What the cache held took no time, so a run that goes on after an interruption estimates by what it measures itself.
+    """
 
     def __init__(self, specs: Sequence[Spec], name: str, note: Note) -> None:
-        self._all, self._count, self._name, self._note = sum(map(_weight, specs)), len(specs), name, note
+        self._left, self._count, self._name, self._note = sum(map(_weight, specs)), len(specs), name, note
         self._done, self._number, self._begin = 0.0, 0, time.monotonic()
 
-    def told(self, spec: Spec, sample: Sample) -> Sample:
-        self._done += _weight(spec)
+    def told(self, spec: Spec, sample: Sample, seconds: float) -> Sample:
+        weight = _weight(spec)
+        self._left -= weight
         self._number += 1
-        rest = (time.monotonic() - self._begin) * max(
-            self._all / self._done - 1, 0.0
-        )  # sums in another order
-        self._note(
-            f"measured {self._number} of {self._count} designs in {self._name}, {_duration(rest)} to go"
-        )
+        if seconds > _CACHED_S:
+            self._done += weight
+        elapsed, left = time.monotonic() - self._begin, max(self._left, 0.0)  # sums in another order
+        rest = f", {_duration(elapsed * left / self._done)} to go" if self._done else ""
+        self._note(f"measured {self._number} of {self._count} designs in {self._name}{rest}")
         return sample
 
 
@@ -159,7 +165,13 @@ def _end(_: int, __: FrameType | None) -> Any:
     raise SystemExit(1)
 
 
-def _measure(spec: Spec) -> Sample:
+def _measure(spec: Spec) -> tuple[Sample, float]:
     if _Worker.ended:
         raise SystemExit(1)
-    return measure(spec, *_Worker.work)
+    return _timed(spec, _Worker.work)
+
+
+def _timed(spec: Spec, work: _Work) -> tuple[Sample, float]:
+    """A measurement, and the seconds that it took."""
+    begin = time.monotonic()
+    return measure(spec, *work), time.monotonic() - begin

@@ -29,8 +29,9 @@ def designs(
 
     `largest` is by default the family's own limit. Choices are drawn uniformly, integers log-uniformly over their legal
     range, and an integer with a default keeps it half of the time. The designs are then selected one by one: the next
-    one is that whose choices and small integers have occurred least. The same seed gives the same designs, and a longer
-    list starts with a shorter one. Raises `ParamError` if the pool has too few designs.
+    one is that whose choices and small integers have occurred least, among all and in its arithmetic. The same seed
+    gives the same designs, and a longer list starts with a shorter one. Raises `ParamError` if the pool has too few
+    designs.
     """
     random = np.random.default_rng([seed, 0x7E57])
     limits = _limits(kind)
@@ -46,14 +47,15 @@ def designs(
     # No multiply-accumulate has fewer gates. This bound comes first, because counting gates of wide designs is slow.
     small = np.flatnonzero(feasible & (many.peak_macs * _GATES_PER_MAC <= largest))
     table = {name: column[small] for name, column in table.items()}
-    size = np.broadcast_to(gates(kind.columns(table)), len(small))
+    size = np.broadcast_to(gates(kind.columns(table)), len(small)) if len(small) else np.zeros(0)
     kept = np.flatnonzero((size <= largest) & (size >= smallest))
     if len(kept) < count:
         sizes = f"{smallest:g} to {largest:g}" if smallest else f"at most {largest:g}"
         raise ParamError(f"Calibration must find {count} designs of {sizes} gates, not {len(kept)}")
     table = {name: column[kept] for name, column in table.items()}
     arithmetic = np.broadcast_to(kind.columns(table).arithmetic, len(kept))
-    rows = _even(arithmetic, [table[name] for name, limit in limits.items() if _is_few(limit)], count)
+    few = [table[name] for name, limit in limits.items() if _is_few(limit)]
+    rows = _even(arithmetic, few, count, apart=True)
     return tuple(kind(**{name: column[row].item() for name, column in table.items()}) for row in rows)
 
 
@@ -101,21 +103,26 @@ def _is_few(limit: Parameter) -> bool:
     return limit.maximum - limit.minimum < _FEW
 
 
-def _even(group: Any, columns: list[Any], count: int) -> list[int]:
-    """Select `count` rows one by one, from each group in turn: the first one with the rarest values so far."""
+def _even(group: Any, columns: list[Any], count: int, *, apart: bool = False) -> list[int]:
+    """Select `count` rows one by one, from each group in turn: the first one with the rarest values so far.
+
+    A value counts as often as it was taken in all groups. If they are ``apart``, its row's own group counts as much as
+    all together: what only one group can have, such as a way to add integers, else crowds out what it has besides.
+    """
     groups, members = np.unique(group, return_inverse=True)
     codes = [np.unique(column, return_inverse=True)[1] for column in columns]
-    seen = [np.zeros(code.max(initial=0) + 1) for code in codes]
+    seen = [np.zeros((len(groups), code.max(initial=0) + 1)) for code in codes]
     taken = np.zeros(len(members))
     found: list[int] = []
     for number in range(count):
         others = np.where(members == number % len(groups), 0.0, 1e12)
-        score = (
-            taken + others + sum(times[code] * len(times) for code, times in zip(codes, seen, strict=True))
-        )
+        score = taken + others
+        for code, times in zip(codes, seen, strict=True):
+            often = times.sum(axis=0) + apart * len(groups) * times[number % len(groups)]
+            score = score + often[code] * len(often)
         row = int(np.argmin(score))
         found.append(row)
         taken[row] = np.inf
         for code, times in zip(codes, seen, strict=True):
-            times[code[row]] += 1
+            times[number % len(groups), code[row]] += 1
     return found

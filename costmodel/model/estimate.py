@@ -29,8 +29,8 @@ ANY = "any"
 START = "start"
 #: Kinds of units that are memories, and their ports.
 MEMORIES = {SRAM.name: TWO, SRAM_1RW.name: SINGLE}
-#: Approximate time of a calibration on two cores; 156 designs took 41 processor minutes with a part cached.
-CALIBRATION_MINUTES = 30
+#: Approximate time of a calibration of all families on two cores: 82 designs of about 20 processor seconds each.
+CALIBRATION_MINUTES = 15
 
 
 #: Energy in pJ of a power of 1 nW over 1 s.

@@ -84,17 +84,25 @@ def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, for
     help=f"How designs are synthesized: {' or '.join(RECIPES)}.  [default: as before, {RECIPES[-1]} the "
     "first time]",
 )
+@click.option(
+    "--designs",
+    type=choices.Whole(5, 1000),
+    help="Designs of every family to synthesize; more make predictions better.  [default: 10 to 30, as the family "
+    "says]",
+)
 @out_option(choices.FILE, "FILE.yaml", "Technology file to write; without it the file itself.")
 @force_option
 @click.pass_obj
-def calibrate_(session: Session, name: str, recipe: str | None, out: str | None, force: bool) -> None:
+def calibrate_(
+    session: Session, name: str, recipe: str | None, designs: int | None, out: str | None, force: bool
+) -> None:
     """Synthesize random designs in the technology NAME (or file) and fit its cost model; takes some minutes.
 
     When interrupted, the same command goes on where it stopped.
     """
     from ternforge.verbs import tech as verb
 
-    answer = verb.technology_calibrate(name, out, session.note, recipe=recipe, force=force)
+    answer = verb.technology_calibrate(name, out, session.note, recipe=recipe, designs=designs, force=force)
     text = f"wrote {answer['file']}: cost model of {answer['name']} calibrated, recipe {answer['recipe']}"
     session.answer(answer, [text])
 

@@ -47,11 +47,13 @@ def technology_calibrate(
     note: Note = silent,
     *,
     recipe: str | None = None,
+    designs: int | None = None,
     force: bool = False,
 ) -> Answer:
     """Fit the cost model of a technology to synthesis and write it, to its own file where ``out`` is not given.
 
     ``recipe`` is how designs are synthesized, by default that of the file, and what every later prediction is of.
+    ``designs`` are designs of every family, by default as many as each says.
     Takes minutes; when interrupted, the same call goes on. ``errors`` are those of the fit, by quantity.
     ``ParamError`` for an unknown recipe.
     """
@@ -61,7 +63,7 @@ def technology_calibrate(
     facts = files.load(name)
     path = check_file(out if out is not None else facts.path, YAML, schema=schemas.TECHNOLOGY, force=force)
     chosen = recipes.choose(recipe, None, None, recipes.of(facts))
-    fitted = calibration.calibrate(facts, export.write_hardware, note=note, recipe=chosen)
+    fitted = calibration.calibrate(facts, export.write_hardware, designs=designs, note=note, recipe=chosen)
     with output_file(path, YAML, "tech", schema=schemas.TECHNOLOGY, force=force) as draft:
         calibration.write(fitted, draft)
     errors = {key: group["error"] for key, group in fitted.model.items() if "error" in group}

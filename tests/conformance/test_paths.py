@@ -93,6 +93,42 @@ def test_registers_inside_adders_end_paths(stages: int, tmp_path: Path) -> None:
     _check(spec, tmp_path)
 
 
+#: Cells of a sequencer's longest chain that are no declared step: conditions of a few designs, and ends of a chain that
+#: are cells of words but not of bits.
+_UNDECLARED = 6
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_the_longest_chain_of_a_sequencer_is_declared(family: str, tmp_path: Path) -> None:
+    """The other direction: no stall is longer than what is declared, but for a few gates."""
+    (spec,) = _samples(family, 0, 1)
+    net = word_level.generated(spec, tmp_path)
+    declared = _gates(spec.paths())
+    assert declared <= net.depth("control") <= declared + _UNDECLARED, spec.parameters
+
+
+def _gates(paths: tuple[TimedPath, ...]) -> int:
+    """Most gates that a declared path has in the sequencer."""
+    here = ("logic", "mux", "comparator")
+    return max(
+        int(sum(unit.count for unit in path.steps if unit.kind in here and unit.place == "control"))
+        for path in paths
+    )
+
+
+@pytest.mark.parametrize("stages", [0, 6])
+def test_a_stall_passes_every_stage(stages: int, tmp_path: Path) -> None:
+    """A `ready` goes back through all registers between fetch and result within a cycle."""
+    spec = FAMILIES["ternary_lut"](**FLOAT_TABLES, adder_stages=stages)
+    net = word_level.generated(spec, tmp_path)
+    path = _named(spec, "stall-load")
+    assert _broken(net, spec, (path,)) == []
+    assert _gates((path,)) + 4 >= net.depth("control")
+    longer = TimedPath("longer", tuple(unit.times(2) for unit in path.steps))
+    (found,) = _broken(net, spec, (longer,))
+    assert found.startswith("longer: a register stands before (('control',), 'logic')")
+
+
 def test_a_single_table_and_the_most_registers(tmp_path: Path) -> None:
     """No adder sums the tables, and the first piece of the accumulator's only orders operands."""
     spec = FAMILIES["ternary_lut"](

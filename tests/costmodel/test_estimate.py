@@ -184,7 +184,7 @@ def test_uncalibrated_technology_is_refused() -> None:
     message = (
         "^Technology asap7 must be calibrated before its area is estimated; run ternforge tech calibrate "
     )
-    with pytest.raises(ParamError, match=message + r"lib.yaml \(about 30 minutes on two cores\)$"):
+    with pytest.raises(ParamError, match=message + r"lib.yaml \(about 15 minutes on two cores\)$"):
         estimate.area(_design().units(), bare)
     with pytest.raises(ParamError, match="before its energy is estimated"):
         estimate.energy_parts(_design().units(), bare)
@@ -198,7 +198,7 @@ def test_technology_calibrated_by_another_version_is_refused() -> None:
     old = dataclasses.replace(known, model={**known.model, "area": area}, path="lib.yaml")
     message = (
         "^Technology asap7 must be calibrated by this version, not by one whose area has 'inputs' of select; "
-        r"run ternforge tech calibrate lib.yaml \(about 30 minutes on two cores\)$"
+        r"run ternforge tech calibrate lib.yaml \(about 15 minutes on two cores\)$"
     )
     with pytest.raises(ParamError, match=message):
         estimate.area(_design().units(), old)

@@ -55,6 +55,7 @@ def test_one_process_measures_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_estimate_covers_all_designs(monkeypatch: pytest.MonkeyPatch) -> None:
     notes: list[str] = []
+    monkeypatch.setattr(pool, "_CACHED_S", -1.0)
     _measured(monkeypatch, lambda _: 0, processes=2, note=notes.append)
     assert len(notes) == len(SPECS)
     assert notes[0].startswith("measured 1 of 6 designs in asap7, about ")
@@ -67,8 +68,8 @@ def test_time_that_is_left_follows_the_sizes_of_the_designs(monkeypatch: pytest.
     monkeypatch.setattr(time, "monotonic", lambda: next(now))
     monkeypatch.setattr(pool, "gates", lambda spec: 0 if spec is SPECS[0] else 5 * pool._OVERHEAD_GATES)
     left = pool._Left(SPECS[:2], "mine", notes.append)
-    left.told(SPECS[0], None)  # type: ignore[arg-type]  # one part of seven took 100 s
-    left.told(SPECS[1], None)  # type: ignore[arg-type]
+    left.told(SPECS[0], None, 100.0)  # type: ignore[arg-type]  # one part of seven took 100 s
+    left.told(SPECS[1], None, 100.0)  # type: ignore[arg-type]
     assert notes == [
         "measured 1 of 2 designs in mine, about 10 min to go",
         "measured 2 of 2 designs in mine, about 0 s to go",
@@ -84,8 +85,24 @@ def test_no_time_below_zero_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_weight", lambda spec: next(weights))
     left = pool._Left(SPECS[:3], "mine", notes.append)
     for spec in SPECS[:3]:
-        left.told(spec, None)  # type: ignore[arg-type]
+        left.told(spec, None, 1e16)  # type: ignore[arg-type]
     assert notes[-1] == "measured 3 of 3 designs in mine, about 0 s to go"
+
+
+def test_what_the_cache_held_says_nothing_of_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run goes on after an interruption: two of three designs take no time, the third takes 100 s of two parts."""
+    now = iter([0.0, 0.1, 0.2, 100.0])
+    notes: list[str] = []
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(pool, "gates", lambda _: 0)
+    left = pool._Left(SPECS[:4], "mine", notes.append)
+    for spec, seconds in zip(SPECS, (0.1, 0.1, 99.8), strict=False):
+        left.told(spec, None, seconds)  # type: ignore[arg-type]
+    assert notes == [
+        "measured 1 of 4 designs in mine",
+        "measured 2 of 4 designs in mine",
+        "measured 3 of 4 designs in mine, about 2 min to go",
+    ]
 
 
 def test_a_killed_process_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import ternforge
 from blueprint.errors import ParamError
 from blueprint.files.names import NAME_RULE
+from costmodel.calibration import calibration
 from ternforge import folder
 from ternforge.cli import run
 
@@ -183,6 +185,27 @@ def test_a_folder_that_takes_no_files_is_told_before_any_work(
     monkeypatch.setattr(folder.tempfile, "TemporaryFile", refuse)
     assert run(["tech", "calibrate", "asap7", "--out", str(tmp_path / "a.yaml")]) == 2
     message = f"Output must lie in a folder that can be written, not in {tmp_path}\n"
+    assert capsys.readouterr().err == message and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("given", "designs"), [([], None), (["--designs", "60"], 60)])
+def test_a_calibration_takes_as_many_designs_as_asked(
+    given: list[str], designs: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def calibrate(facts: Any, *_: object, **named: object) -> Any:
+        asked.append(named["designs"])
+        return facts
+
+    monkeypatch.setattr(calibration, "calibrate", calibrate)
+    assert run(["tech", "calibrate", "asap7", "--out", str(tmp_path / "a.yaml"), "-q", *given]) == 0
+    assert asked == [designs]
+
+
+def test_a_calibration_of_few_designs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["tech", "calibrate", "asap7", "--out", str(tmp_path / "a.yaml"), "--designs", "4"]) == 2
+    message = "Invalid value for '--designs': it must be an integer from 5 to 1000, not '4'\n"
     assert capsys.readouterr().err == message and not list(tmp_path.iterdir())
 
 

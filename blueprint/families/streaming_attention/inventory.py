@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from blueprint import counting
+from blueprint import counting, stalls
 from blueprint.arithmetic.pruning import PLACE_BITS, PRODUCT_PLACES
 from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, Arithmetic
 from blueprint.arithmetic.softmax.deep import DEEP
@@ -423,6 +423,7 @@ def paths(p: StreamingAttentionParameters) -> tuple[Path, ...]:
         *(_short_paths(p) if possible(short) else ()),
         Path("finish", whole(a, "finish", flag(p.finish_cuts == 0))),
         *deep_paths(a, "finish", "finish", 1, p.finish_cuts),
+        _stall_path(p),
         p.register_file().path(),
     )
 
@@ -447,3 +448,13 @@ def _short_paths(p: StreamingAttentionParameters) -> tuple[Path, ...]:
         Path("values-short", summed_path(a, "sum_values", short)),
         *short_paths(a, "normalize", a.divides_first * short, p.divide_stages),
     )
+
+
+#: Gates from a FIFO with room to a key that is taken.
+_TAKEN = 3
+
+
+def _stall_path(p: StreamingAttentionParameters) -> Path:
+    """A key is taken if its score has room; with the last one of a row the loops of rows and passes step."""
+    loops = 1 + p.regroups + p.repeats
+    return Path("stall", (stalls.gates("control", _TAKEN), *stalls.counted("control", loops, p.key_width)))

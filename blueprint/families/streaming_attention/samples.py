@@ -31,7 +31,7 @@ _MOST = {f"{step}_stages": 8 for step in ("dot", "scale", "exp", "reciprocal", "
 
 # Few designs have fewer gates, and a repeated block is synthesized only once.
 calibration = Calibration(
-    arithmetics=("integer", "exact", "float"), gates=75_000.0, designs=36, choices=_CHOICES, most=_MOST
+    arithmetics=("integer", "exact", "float"), gates=75_000.0, designs=12, choices=_CHOICES, most=_MOST
 )
 
 #: The arithmetics of random designs, repeated by weight.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from blueprint import counting
+from blueprint import counting, stalls
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing import (
     encode_units,
@@ -352,6 +352,33 @@ def paths(p: SystolicParameters) -> tuple[Path, ...]:
             "sequence",
             (
                 HALF_ADDER("control", 1, width=smaller(longest, counting.REACH)),
+                BROADCAST("control", 1, fanout=p.rows * p.act_bits),
+            ),
+        ),
+        *_stall_paths(p),
+    )
+
+
+#: Gates from a result that waits to the issue of a beat, from there to an operand that is taken, and to the end of a
+#: beat whose digits take several cycles.
+_ISSUED, _ACCEPTED, _ENDED = 3, 2, 2
+
+
+def _stall_paths(p: SystolicParameters) -> tuple[Path, ...]:
+    """A beat is issued if its result has room; with it the loops step and the next operands are taken."""
+    issue = stalls.gates("control", _ISSUED)
+    loops = p.several_beats * (1 - p.flexible) + p.several_columns + p.regroups
+    width = larger(p.size_widths["k"], p.size_widths["n"])
+    return (
+        Path(
+            "stall",
+            (issue, stalls.gates("control", _ENDED * p.paced), *stalls.counted("control", loops, width)),
+        ),
+        Path(
+            "stall-accept",
+            (
+                issue,
+                stalls.gates("control", _ACCEPTED + _ENDED * p.paced),
                 BROADCAST("control", 1, fanout=p.rows * p.act_bits),
             ),
         ),

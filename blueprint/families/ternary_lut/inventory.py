@@ -14,7 +14,7 @@ import numpy as np
 
 from blueprint import counting
 from blueprint.arithmetic import carry_save, floating, ternary
-from blueprint.families.ternary_lut import chains, formats, saving
+from blueprint.families.ternary_lut import chains, formats, saving, stalls
 from blueprint.families.ternary_lut.parameters import (
     MOST_MU,
     MOST_TABLES,
@@ -357,6 +357,7 @@ def paths(p: TernaryLutParameters) -> tuple[Path, ...]:
         *(_recalls(p) if possible(p.act_buffer) else ()),
         p.register_file().path(),
         Path("sequence", _sequence_path(p)),
+        *stalls.paths(p),
     )
 
 

@@ -17,8 +17,8 @@ from blueprint.numbers import choose, larger
 from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import MANY_TOKENS, Gemm
 
-#: Choices of designs of calibration (and of random ones, apart from output tiles). Single-port accumulators are not
-#: drawn because they have their own tests; neither they nor output tiles add a place that must be fitted.
+#: Choices of designs of calibration and of random ones. Single-port accumulators are not drawn because they have their
+#: own tests; neither they nor output tiles add a place that must be fitted.
 _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "accumulator": ("auto", "registers", "sram"),
     "n_tile": (0,),
@@ -28,7 +28,20 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "reduction_stages": (0,),
 }
 
-calibration = Calibration(arithmetics=("integer", "exact", "float"), choices=_CHOICES)
+#: Sums in carry-save form and registers inside the reduction have steps of their own, so calibration draws them.
+_SAVED: Mapping[str, tuple[Any, ...]] = {
+    "carry_save_sums": (False, True),
+    "resolve_cycles": (1, 1, 2, 3),
+    "reduction_stages": (0, 0, 1, 2),
+}
+
+#: Designs with more tables are too large, and counting their carry-save steps takes long.
+_TABLES = (1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24)
+
+calibration = Calibration(
+    arithmetics=("integer", "exact", "float"),
+    choices={**_CHOICES, **_SAVED, "lut_count": _TABLES},
+)
 
 #: Arithmetics of random designs, repeated by weight.
 _ARITHMETIC = ("integer", "integer", "exact", "float", "float")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from blueprint import counting
+from blueprint import counting, stalls
 from blueprint.arithmetic import float_registers, floating, gumbel, roots, sigmoid
 from blueprint.arithmetic.floating import FP32
 from blueprint.arithmetic.products import CHOSEN_BITS
@@ -28,7 +28,7 @@ from blueprint.families.vector.parameters import (
     VectorParameters,
     epsilon_factor,
 )
-from blueprint.numbers import Number, Real, bit_length, ceil_div, clog2, flag, larger, possible
+from blueprint.numbers import Number, Real, bit_length, ceil_div, clog2, flag, larger, possible, smaller
 from blueprint.unit import (
     ADDER,
     AND_ROW,
@@ -413,9 +413,29 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
         Path("to-integer", (TO_FIXED("float", slow, inputs=p.fraction, outputs=INTEGER_WIDTH),)),
         Path(
             "sequence",
-            (HALF_ADDER("control", 1, width=length), BROADCAST("control", 1, fanout=p.x_bits + SCALE_WIDTH)),
+            (
+                HALF_ADDER("control", 1, width=smaller(length, counting.REACH)),
+                BROADCAST("control", 1, fanout=p.x_bits + SCALE_WIDTH),
+            ),
         ),
+        *_stall_paths(p),
         p.register_file().path(),
+    )
+
+
+#: Gates from a beat's place to the beat that is taken; gates and nested loops of beats and rows.
+_TAKEN, _NESTED = 3, 2
+
+
+def _stall_paths(p: VectorParameters) -> tuple[Path, ...]:
+    """A beat leaves the row buffer if all behind it move; a beat enters if what goes with it is there."""
+    width = larger(bit_length(p.length_max), bit_length(p.rows_max))
+    out = stalls.ready("control", p.out_stages)
+    counted = stalls.counted("control", _NESTED, width)
+    return (
+        Path("stall-out", (out, stalls.gates("control", 1), *counted)),
+        Path("stall-back", (out, BROADCAST("control", 1, fanout=p.lanes * p.width))),
+        Path("stall-in", (stalls.gates("control", _TAKEN), stalls.ready("control", 1), *counted)),
     )
 
 

@@ -20,7 +20,7 @@ from blueprint.workloads.tasks import COPY, DRAWN, OPERATIONS, TEMPERATURES, Row
 
 Integers = npt.NDArray[np.int64]
 
-calibration = Calibration(arithmetics=("float",), gates=60_000.0, designs=36)
+calibration = Calibration(arithmetics=("float",), gates=60_000.0, designs=10)
 
 _SIZES = {
     "lanes": (1, 2, 2, 3, 4, 5),
