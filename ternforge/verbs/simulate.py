@@ -54,7 +54,9 @@ def simulate(
     force: bool = False,
     note: Note = silent,
 ) -> Answer:
-    """Run a workload cycle by cycle: cycles, stalls by reason, utilization, values against the golden model.
+    """Run a workload cycle by cycle: cycles, stalls by reason, utilization, and values by the golden model.
+
+    The values are those of the golden model, so ``mismatches`` is 0; :func:`verify` compares the RTL's with them.
 
     ``stall`` names a profile of waiting sources and sinks. ``trace`` is a file for Perfetto, of the first task, in
     the cycles ``window`` (``"a:b"``) if given.
@@ -180,7 +182,7 @@ def _system(file: System | str | Path, given: Mapping[str, Any], force: bool, no
 
 
 def _layer(chosen: Design, task: Task, open_cycles: Any, *, values: bool, seed: int) -> Answer:
-    """One task simulated, and its values compared with the golden model."""
+    """One task simulated: the time is the simulator's, the values are the golden model's."""
     from simulator import simulate as simulator
 
     done = simulator.simulate(chosen.spec, task, patterns=open_cycles, values=values, seed=seed)
@@ -232,7 +234,8 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
         f"stalls: {stalls}",
     ]
     if answer["checked"]:
-        lines.append(f"{answer['mismatches']:,} of {answer['checked']:,} values differ from the golden model")
+        values = f"{answer['checked']:,} values, which are the golden model's"
+        lines.append(f"{values}: ternforge verify compares those of the RTL with them")
     return lines + (
         [f"wrote {answer['trace']}: open it in https://ui.perfetto.dev"] if answer.get("trace") else []
     )
