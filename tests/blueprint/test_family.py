@@ -162,7 +162,7 @@ def test_parameters_without_a_name_make_no_design() -> None:
         ),
         (
             "samples.py",
-            ("calibration = Calibration(arithmetics", "calibration = dict(arithmetics"),
+            ("calibration = Calibration(", "calibration = dict("),
             '"Samples[TernaryLutParameters, Gemm]"',
         ),
         ("ports.py", ("def operation(", "def operations("), '"Ports[TernaryLutParameters, Gemm]"'),
