@@ -42,6 +42,7 @@ from tests.softmax_cases import (
     weight_sums,
     weights,
 )
+from tests.volume import first
 from toolchain import verilator
 
 PAIRS: dict[str, tuple[Any, Any]] = {
@@ -81,15 +82,16 @@ def check(a: Arithmetic, place: str, stages: int) -> None:
     wanted = drive(plain(a), given)["result"]
     found = drive(short(a, stages), given | ({"enable": 1} if stages else {}))["result"]
     wrong = np.flatnonzero(found[stages:] != wanted[: COUNT - stages])[:1]
-    first = {name: np.broadcast_to(word, COUNT)[wrong].tolist() for name, word in given.items()}
-    assert first == {name: [] for name in given}, (place, found[wrong + stages], wanted[wrong])
+    differ = {name: np.broadcast_to(word, COUNT)[wrong].tolist() for name, word in given.items()}
+    assert differ == {name: [] for name in given}, (place, found[wrong + stages], wanted[wrong])
 
 
 @every("int8-memory_free")
 def test_every_depth_gives_the_same_numbers(name: str) -> None:
-    for place in places(DESIGNS[name]):
-        for stages in (0, 5, 24):
-            check(DESIGNS[name], place, stages)
+    cases = [(place, stages) for place in places(DESIGNS[name]) for stages in (0, 5, 24)]
+    begin = 7 * list(DESIGNS).index(name) % len(cases)  # so that designs take different ones
+    for place, stages in first(1, cases[begin:] + cases[:begin]):
+        check(DESIGNS[name], place, stages)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,8 @@ def test_predicted_flip_flops_are_those_of_yosys(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FORMATS)
 def test_predicted_flip_flops_are_those_of_yosys_in_every_format(family: str, tmp_path: Path) -> None:
-    compare([name for name in DESIGNS if name.startswith(f"{family}-")], (2, 7, 11, 24), tmp_path)
+    depths = first(1, (7, 2, 11, 24))
+    compare([name for name in DESIGNS if name.startswith(f"{family}-")], tuple(depths), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["int8-memory_free", "fp16_fixed-scaled"])
