@@ -348,7 +348,8 @@ def _energy(
     work = decoding.tasks(hardware, decoded.trace)
     macs = {unit: sum(task.macs for _, task in work[unit]) for unit in work}
     costs = Energies(system, clock, hardware, technology)
-    return costs.total(decoded.cycles, macs, moved, decoded.turns[-1].position + 1)
+    through = decoding.buffered(hardware, decoded.trace)
+    return costs.total(decoded.cycles, macs, moved, through, decoded.turns[-1].position + 1)
 
 
 def simulate_lines(answer: Mapping[str, Any]) -> Iterator[str]:

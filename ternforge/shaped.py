@@ -29,7 +29,7 @@ from ternforge.words import CONTEXT, OWN_MEMORY, TRACES
 #: What such a simulation is, in its answer.
 SOURCE = "exact model of the sequencer, shapes without values"
 #: Purposes of the energy that belongs to no step.
-PROGRAM, REST = "program", "clocks and leakage"
+PROGRAM, REST = "program", "clocks, buffers, leakage"
 
 
 @dataclass(frozen=True)
@@ -176,9 +176,9 @@ def _phase(
         "steps": _rows(found.steps, found.step_macs, found.step_bytes, costs),
         "energy_beside_pj": {
             PROGRAM: costs.work({}, found.traffic["program fetch"]),
-            REST: costs.rest(cycles),
+            REST: costs.rest(cycles, found.buffered),
         },
-        **costs.total(cycles, found.macs, sum(found.traffic.values()), tokens),
+        **costs.total(cycles, found.macs, sum(found.traffic.values()), found.buffered, tokens),
     }
 
 

@@ -19,7 +19,6 @@ from blueprint.systems.description import DMA, System
 from blueprint.systems.instructions import MOVERS, WORD_BYTES
 from blueprint.systems.memory_port import of_memory
 from blueprint.systems.runs import Runs
-from blueprint.systems.staging import buffer_of
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Rowwise
 from compiler.compile import Plan, compile_shapes
@@ -150,7 +149,7 @@ class _Passes:
         for one in done.starts:
             if one.unit in MOVERS:
                 mine = found[self._purpose(one)]
-                mine[buffer_of(one.field)] += one.size
+                mine[one.buffer] += one.size
                 mine[_LOADED] += one.size * (one.unit == MOVERS[0])
         return found
 
