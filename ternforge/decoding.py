@@ -71,9 +71,7 @@ def compiled(
     rules.check_model(system, model)
     steps, told = _steps(hardware, checkpoint, calibrate, note)
     found = compile_model(hardware, checkpoint, steps)
-    if found.layout.end > system.memory.size:
-        what = f"size_mib must be at least {-(-found.layout.end >> 20)} for the image of {model.name}"
-        raise ParamError(f"{what}, not {system.memory.size_mib}")
+    rules.check_image(system, model, found.layout.end)
     return found, told
 
 

@@ -122,9 +122,7 @@ def _planned(system: System, asked: Asked, note: Note) -> tuple[Plan, int]:
     rules.check_model(system, shapes, context, asked.prompt or 0)
     note(f"compiling the shapes of {shapes.name}")
     plan = compile_shapes(hardware, model)
-    if plan.layout.end > system.memory.size:
-        what = f"size_mib must be at least {-(-plan.layout.end >> 20)} for the image of {shapes.name}"
-        raise ParamError(f"{what}, not {system.memory.size_mib}")
+    rules.check_image(system, shapes, plan.layout.end)
     return plan, context
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blueprint.errors import ParamError
-from blueprint.systems import control
+from blueprint.systems import control, rules
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import DMA, System
 from blueprint.systems.instructions import MOVERS, WORD_BYTES
@@ -85,7 +85,9 @@ def hardware_of(system: System) -> Hardware | None:
 
 def plan_of(system: System, model: Model) -> Plan:
     """The programs of a model on a system. Raises ``ParamError``, which says why there are none."""
-    return compile_shapes(*asked_of(system, model))
+    plan = compile_shapes(*asked_of(system, model))
+    rules.check_image(system, model, plan.layout.end)
+    return plan
 
 
 def decode(system: System, plan: Plan, clock_mhz: float, context: int) -> list[Run]:

@@ -265,6 +265,7 @@ class Estimator:
         plan = _remembered(self._plans, key, lambda: _attempted(partial(compile_shapes, hardware, model)))
         if isinstance(plan, ParamError):
             raise plan
+        rules.check_image(system, model, plan.layout.end)
         return key, plan
 
     def _phase(
