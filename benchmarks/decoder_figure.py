@@ -46,7 +46,8 @@ def units(answer: Mapping[str, Any]) -> list[list[str]]:
     for unit, share in answer["busy"].items():
         spent = answer["energy_pj"].get(unit)
         rows.append([unit, f"{100 * share:.1f} %", "" if spent is None else f"{spent / passes / 1e6:,.3f}"])
-    return [*rows, ["memory", "", f"{answer['energy_pj']['memory'] / passes / 1e6:,.3f}"]]
+    others = {name: spent for name, spent in answer["energy_pj"].items() if name not in answer["busy"]}
+    return rows + [[name, "", f"{spent / passes / 1e6:,.3f}"] for name, spent in others.items()]
 
 
 def lines(answer: Mapping[str, Any]) -> list[str]:

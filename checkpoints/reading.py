@@ -23,7 +23,7 @@ from checkpoints.stored import Stored
 from checkpoints.vocabulary import Vocabulary
 
 #: Said of a model whose class has a gate and whose file has none.
-NO_GATE = "no layer has a gate, which is in the class of the model: its feed-forward is read without one"
+NO_GATE = "no layer has a gate, though models of this class have one: the feed-forward is read without"
 _OTHER_WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.msgpack", "*.h5", "*.onnx")
 
 

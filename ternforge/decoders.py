@@ -72,8 +72,8 @@ def _refused_at(system: System) -> tuple[str, ...]:
         compiled.plan_of(system, system.largest)
     except UnitError as problem:
         return ("units", system.places[problem.work], "parameters", problem.parameter or "")
-    except ParamError:
-        return ("units",)
+    except ParamError as problem:
+        return problem.path or ("units",)
     raise AssertionError("a system that was refused must be refused again")
 
 
@@ -196,7 +196,7 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f"no program of the compiler: {answer['uncompiled']}"
         yield "so these are numbers of a list of operations, which do not compare with those of programs"
     if not answer["meets_clock"]:
-        yield f"FAIL: a clock of {clock:g} MHz is faster than the critical path of a unit allows"
+        yield f"FAIL: a clock of {clock:g} MHz is faster than the critical path of the system allows"
 
 
 def _places(answer: Mapping[str, Any]) -> list[str]:

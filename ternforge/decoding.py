@@ -71,9 +71,7 @@ def compiled(
     rules.check_model(system, model)
     steps, told = _steps(hardware, checkpoint, calibrate, note)
     found = compile_model(hardware, checkpoint, steps)
-    if found.layout.end > system.memory.size:
-        what = f"size_mib must be at least {-(-found.layout.end >> 20)} for the image of {model.name}"
-        raise ParamError(f"{what}, not {system.memory.size_mib}")
+    rules.check_image(system, model, found.layout.end)
     return found, told
 
 
@@ -348,7 +346,8 @@ def _energy(
     work = decoding.tasks(hardware, decoded.trace)
     macs = {unit: sum(task.macs for _, task in work[unit]) for unit in work}
     costs = Energies(system, clock, hardware, technology)
-    return costs.total(decoded.cycles, macs, moved, decoded.turns[-1].position + 1)
+    through = decoding.buffered(hardware, decoded.trace)
+    return costs.total(decoded.cycles, macs, moved, through, decoded.turns[-1].position + 1)
 
 
 def simulate_lines(answer: Mapping[str, Any]) -> Iterator[str]:

@@ -9,10 +9,8 @@ from blueprint.numbers import alone
 from blueprint.systems import control
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import System
+from costmodel.systems.estimate import AROUND, BUFFERED, MEMORY
 from ternforge.session import Answer
-
-#: The name of external memory among the units.
-MEMORY = "memory"
 
 
 class Energies:
@@ -31,13 +29,20 @@ class Energies:
         self._costs = {unit: found.units[name] for unit, name in self._names.items()}
         self._peaks = {unit: int(hardware.units[unit].peak_macs) for unit in self._names}
         self._pj_per_byte = 8.0 * system.memory.energy_pj_per_bit
+        self._beside, self._width = found, system.memory.width
 
-    def total(self, cycles: int, macs: Mapping[str, int], moved: int, tokens: int) -> Answer:
-        """Energy of ``tokens`` tokens in ``cycles`` cycles, by unit and of memory, which moves ``moved`` bytes."""
+    def total(
+        self, cycles: int, macs: Mapping[str, int], moved: int, through: Mapping[str, int], tokens: int
+    ) -> Answer:
+        """Energy of ``tokens`` tokens in ``cycles`` cycles: by unit, of buffers, around the units, and of memory.
+
+        Memory moves ``moved`` bytes, of which ``through`` pass each buffer.
+        """
         found: dict[str, float] = {}
         for unit, name in self._names.items():
             work = macs.get(unit, 0) / self._peaks[unit]
             found[name] = alone(self._costs[unit].energy(cycles, work, cycles / self._clock_hz))
+        found |= self._around(cycles, moved) | self._buffers(cycles, through)
         found[MEMORY] = self._pj_per_byte * moved
         return {
             "technology": self._facts.name,
@@ -52,12 +57,23 @@ class Energies:
             for unit, name in self._names.items()
             if macs.get(unit)
         }
-        return found | ({MEMORY: self._pj_per_byte * moved} if moved else {})
+        return found | ({MEMORY: self._pj_per_byte * moved, **self._around(0, moved)} if moved else {})
 
-    def rest(self, cycles: int) -> dict[str, float]:
-        """Energy of clocks and leakage by unit, which every cycle costs, in pJ."""
+    def rest(self, cycles: int, through: Mapping[str, int]) -> dict[str, float]:
+        """Energy of clocks and leakage, which every cycle costs, and of what passes the buffers, in pJ."""
         parts = {name: self._part(unit, cycles, 0) for unit, name in self._names.items()}
-        return {name: part["clock"] + part["leakage"] for name, part in parts.items()}
+        found = {name: part["clock"] + part["leakage"] for name, part in parts.items()}
+        return found | self._around(cycles, 0) | self._buffers(cycles, through)
+
+    def _around(self, cycles: int, moved: int) -> dict[str, float]:
+        around = self._beside.around
+        if around is None:
+            return {}
+        return {AROUND: around.energy(cycles, 8 * moved / self._width, cycles / self._clock_hz)}
+
+    def _buffers(self, cycles: int, through: Mapping[str, int]) -> dict[str, float]:
+        seconds = cycles / self._clock_hz
+        return {BUFFERED: self._beside.buffered(seconds, through)}
 
     def _part(self, unit: str, cycles: int, macs: int) -> dict[str, float]:
         found = self._costs[unit].energy_parts(cycles, macs / self._peaks[unit], cycles / self._clock_hz)

@@ -29,7 +29,7 @@ from ternforge.words import CONTEXT, OWN_MEMORY, TRACES
 #: What such a simulation is, in its answer.
 SOURCE = "exact model of the sequencer, shapes without values"
 #: Purposes of the energy that belongs to no step.
-PROGRAM, REST = "program", "clocks and leakage"
+PROGRAM, REST = "program", "clocks, buffers, leakage"
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,7 @@ def _planned(system: System, asked: Asked, note: Note) -> tuple[Plan, int]:
     rules.check_model(system, shapes, context, asked.prompt or 0)
     note(f"compiling the shapes of {shapes.name}")
     plan = compile_shapes(hardware, model)
-    if plan.layout.end > system.memory.size:
-        what = f"size_mib must be at least {-(-plan.layout.end >> 20)} for the image of {shapes.name}"
-        raise ParamError(f"{what}, not {system.memory.size_mib}")
+    rules.check_image(system, shapes, plan.layout.end)
     return plan, context
 
 
@@ -176,9 +174,9 @@ def _phase(
         "steps": _rows(found.steps, found.step_macs, found.step_bytes, costs),
         "energy_beside_pj": {
             PROGRAM: costs.work({}, found.traffic["program fetch"]),
-            REST: costs.rest(cycles),
+            REST: costs.rest(cycles, found.buffered),
         },
-        **costs.total(cycles, found.macs, sum(found.traffic.values()), tokens),
+        **costs.total(cycles, found.macs, sum(found.traffic.values()), found.buffered, tokens),
     }
 
 

@@ -23,7 +23,7 @@ from blueprint.spec import Spec
 from blueprint.systems import staging
 from blueprint.systems.description import HOST, Buffers, System
 from blueprint.systems.dma import PAGE_BYTES, RESPONSE_BITS, Dma
-from blueprint.systems.instructions import LAST_BIT, UNITS, WIDTH
+from blueprint.systems.instructions import LAST_BIT, MOVERS, UNITS, WIDTH
 from blueprint.systems.staging import Staged
 
 #: Instructions that a queue holds, the one that runs included.
@@ -268,6 +268,12 @@ class Hardware:
     def fields(self, unit: str, direction: str) -> tuple[Staged, ...]:
         """The staged fields of a unit, in the order of the bits of its masks."""
         return tuple(one for one in (self.inputs if direction == "in" else self.outputs) if one.unit == unit)
+
+    def buffer(self, mover: str, place: int) -> str:
+        """The buffer that a transfer of ``load`` or ``store`` passes, by its register ``place``."""
+        fields = self.inputs if mover == MOVERS[0] else self.outputs
+        number = place % (1 << LAST_BIT)
+        return staging.buffer_of(fields[number].stream if number < len(fields) else "")
 
     def staging(self, unit: str) -> Masks:
         """Bits of the registers of a unit's staging."""

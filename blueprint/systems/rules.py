@@ -137,6 +137,13 @@ def check_model(system: System, model: Model, context: int | None = None, prompt
         _check_task(system, op)
 
 
+def check_image(system: System, model: Model, end: int) -> None:
+    """Raise `ParamError` where memory does not reach to ``end``, the last byte of a model's image with its programs."""
+    if end > system.memory.size:
+        what = f"size_mib must be at least {-(-end >> 20)} for the image of {model.name}"
+        raise ParamError(f"{what}, not {system.memory.size_mib}", path=("memory", "size_mib"))
+
+
 def check_shapes(system: System, model: Model, context: int | None = None, prompt: int = 0) -> None:
     """Check a model against the largest one, whatever the units are. Raises ``ParamError``."""
     if model is not system.largest:

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blueprint.errors import ParamError
-from blueprint.systems import control
+from blueprint.systems import control, rules
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import DMA, System
 from blueprint.systems.instructions import MOVERS, WORD_BYTES
 from blueprint.systems.memory_port import of_memory
 from blueprint.systems.runs import Runs
-from blueprint.systems.staging import buffer_of
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Rowwise
 from compiler.compile import Plan, compile_shapes
@@ -86,7 +85,9 @@ def hardware_of(system: System) -> Hardware | None:
 
 def plan_of(system: System, model: Model) -> Plan:
     """The programs of a model on a system. Raises ``ParamError``, which says why there are none."""
-    return compile_shapes(*asked_of(system, model))
+    plan = compile_shapes(*asked_of(system, model))
+    rules.check_image(system, model, plan.layout.end)
+    return plan
 
 
 def decode(system: System, plan: Plan, clock_mhz: float, context: int) -> list[Run]:
@@ -150,7 +151,7 @@ class _Passes:
         for one in done.starts:
             if one.unit in MOVERS:
                 mine = found[self._purpose(one)]
-                mine[buffer_of(one.field)] += one.size
+                mine[one.buffer] += one.size
                 mine[_LOADED] += one.size * (one.unit == MOVERS[0])
         return found
 

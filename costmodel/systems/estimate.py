@@ -56,6 +56,8 @@ Passes = Callable[[System, Plan, float, int], list[Run]]
 BUFFERS, AROUND = ("weights", "cache", "activations"), "around units"
 #: The name of external memory among causes of time and energy.
 MEMORY = "memory"
+#: The name of all buffers together among energies.
+BUFFERED = "buffers"
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,13 @@ class Costs:
         found = {name: alone(cost.area_um2) for name, cost in self.units.items()}
         found |= {f"{name} buffer": buffer.area_um2 for name, buffer in self.buffers.items()}
         return found | ({AROUND: self.around.area_um2} if self.around else {})
+
+    def buffered(self, seconds: float, through: Mapping[str, int]) -> float:
+        """Energy in pJ of the buffers in so many seconds, in which so many bytes pass each."""
+        return sum(
+            buffer.leakage_nw * seconds * PJ_PER_NW_S + buffer.pj_per_byte * through.get(name, 0)
+            for name, buffer in self.buffers.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -256,6 +265,7 @@ class Estimator:
         plan = _remembered(self._plans, key, lambda: _attempted(partial(compile_shapes, hardware, model)))
         if isinstance(plan, ParamError):
             raise plan
+        rules.check_image(system, model, plan.layout.end)
         return key, plan
 
     def _phase(
@@ -412,10 +422,7 @@ def _energies(system: System, found: Costs, clock: float, time: Timeline) -> dic
     if found.around is not None:
         words = 8 * sum(op.traffic for op in ops) / system.memory.width
         energies[AROUND] = found.around.energy(seconds * clock * 1e6, words, seconds)
-    energies["buffers"] = sum(
-        buffer.leakage_nw * seconds * PJ_PER_NW_S + buffer.pj_per_byte * _through(name, ops)
-        for name, buffer in found.buffers.items()
-    )
+    energies[BUFFERED] = found.buffered(seconds, {name: _through(name, ops) for name in found.buffers})
     energies[MEMORY] = 8 * system.memory.energy_pj_per_bit * sum(op.traffic for op in ops)
     if system.host and system.host.power_w:
         worked = sum(step.compute for step in time.steps if step.operation.place == HOST)

@@ -44,7 +44,7 @@ _WORD = 2
 
 @dataclass(frozen=True)
 class Started:
-    """A transfer or a run: number of its instruction, unit, begin, end; bytes, and the staged field they are for.
+    """A transfer or a run: number of its instruction, unit, begin, end; bytes, and the buffer that they pass.
 
     A load begins behind the end of the one before.
     """
@@ -54,7 +54,7 @@ class Started:
     begin: int
     end: int
     size: int = 0
-    field: str = ""
+    buffer: str = ""
 
     @property
     def cycles(self) -> int:
@@ -150,17 +150,11 @@ class Pass:
             end = self._reader.done
         else:
             end = offer + transfer(self.hardware, self.port, one.unit, mine, offer)
-        size, field = mine[_ROW_BYTES] * mine[_ROWS], self._field(one.unit, mine)
-        self._starts.append(Started(number, one.unit, since, end, size, field))
+        size, buffer = mine[_ROW_BYTES] * mine[_ROWS], self.hardware.buffer(one.unit, mine[_PLACE])
+        self._starts.append(Started(number, one.unit, since, end, size, buffer))
         self._ended(one, end, left)
         if one.unit == "load":
             self._arrived(mine, end)
-
-    def _field(self, unit: str, mine: Mapping[int, int]) -> str:
-        """The stream of staging that a transfer is for; none for the token."""
-        fields = self.hardware.inputs if unit == "load" else self.hardware.outputs
-        place = mine[_PLACE] % (1 << LAST_BIT)
-        return fields[place].stream if place < len(fields) else ""
 
     def _arrived(self, mine: Mapping[int, int], end: int) -> None:
         """What a load brings; the run that waits for it ends a known time behind."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,17 +163,29 @@ def tasks(hardware: Hardware, trace: Trace) -> dict[str, list[tuple[Span, Task]]
 
 def transfers(trace: Trace) -> dict[str, list[tuple[Span, int]]]:
     """Span and bytes of every transfer of a mover, in their order."""
-    found: dict[str, list[tuple[Span, int]]] = {}
+    found: dict[str, list[tuple[Span, int]]] = {unit: [] for unit in MOVERS}
+    for unit, span, moved in _moves(trace):
+        found[unit].append((span, moved["row_bytes"] * moved["rows"]))
+    return found
+
+
+def buffered(hardware: Hardware, trace: Trace) -> Counter[str]:
+    """Bytes that passed each buffer."""
+    found: Counter[str] = Counter()
+    for unit, _, moved in _moves(trace):
+        found[hardware.buffer(unit, moved["place"])] += moved["row_bytes"] * moved["rows"]
+    return found
+
+
+def _moves(trace: Trace) -> Iterator[tuple[str, Span, dict[str, int]]]:
+    """Mover, span and registers of every transfer."""
     for unit in MOVERS:
-        registers: dict[int, int] = {}
-        found[unit] = []
+        registers: dict[str, int] = {}
         for span in trace.spans[unit]:
             if span.text.kind == "start":
-                size = registers[MOVED.index("row_bytes")] * registers[MOVED.index("rows")]
-                found[unit].append((span, size))
+                yield unit, span, registers
             elif span.text.kind in ("set", "setp"):
-                registers[span.text.register] = trace.value(span)
-    return found
+                registers[MOVED[span.text.register]] = trace.value(span)
 
 
 def utilization(hardware: Hardware, trace: Trace) -> dict[str, float]:

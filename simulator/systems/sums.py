@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from blueprint.record import Integers
-from blueprint.systems.instructions import MOVERS, UNITS, WORD_BYTES
+from blueprint.systems.instructions import MOVED, MOVERS, UNITS, WORD_BYTES
 from blueprint.systems.runs import Runs
 from compiler.purpose import Purpose
 from simulator.engine import dispatch
@@ -23,7 +23,8 @@ class Sums:
     """Sums over passes: cycles in which units run or move, are set, those that they wait and for what, bytes and work.
 
     ``layers`` and ``steps`` have cycles by unit, ``layer_bytes`` and ``step_bytes`` what was moved for them,
-    ``layer_macs`` and ``step_macs`` the work by unit in multiply-accumulates, ``macs`` all of it.
+    ``layer_macs`` and ``step_macs`` the work by unit in multiply-accumulates, ``macs`` all of it, and ``buffered`` the
+    bytes that pass each buffer.
     """
 
     busy: Counter[str] = field(default_factory=Counter)
@@ -36,6 +37,7 @@ class Sums:
     layer_macs: dict[str, Counter[str]] = field(default_factory=dict)
     step_macs: dict[str, Counter[str]] = field(default_factory=dict)
     traffic: Counter[str] = field(default_factory=Counter)
+    buffered: Counter[str] = field(default_factory=Counter)
     macs: Counter[str] = field(default_factory=Counter)
 
 
@@ -59,6 +61,10 @@ class Adding:
         self._executed = np.flatnonzero(code.units >= 0)
         self._cells = np.maximum(code.units, 0) * len(_REASONS)
         self._moved = code.jobs[self._moves]
+        places = program.moved[self._moved, MOVED.index("place")].tolist()
+        movers = [UNITS[unit] for unit in code.units[self._moves].tolist()]
+        through = [runs.hardware.buffer(*one) for one in zip(movers, places, strict=True)]
+        self._buffers, self._buffer = _numbered(through)
         self._passes = 0
 
     def add(self, ran: Ran) -> None:
@@ -97,6 +103,8 @@ class Adding:
             mine = code.units[self._moves] == UNITS.index(unit)
             kinds = np.bincount(self._kind[self._moves][mine], self._sizes[mine], len(self._kinds))
             found.traffic.update(_named([f"{kind} {unit}" for kind in self._kinds], kinds))
+        through = np.bincount(self._buffer, self._sizes, len(self._buffers))
+        found.buffered.update(_named(self._buffers, through))
         found.traffic["program fetch"] += self._passes * WORD_BYTES * len(code.kinds)
         return found
 
@@ -115,7 +123,7 @@ def total(parts: Sequence[Sums]) -> Sums:
     """The sums of several programs together."""
     found = Sums()
     for part in parts:
-        for name in ("busy", "sets", "layer_bytes", "step_bytes", "traffic", "macs"):
+        for name in ("busy", "sets", "layer_bytes", "step_bytes", "traffic", "buffered", "macs"):
             getattr(found, name).update(getattr(part, name))
         for name in ("waits", "layers", "steps", "layer_macs", "step_macs"):
             for key, counts in getattr(part, name).items():

@@ -108,7 +108,7 @@ def test_a_clock_that_units_do_not_reach_fails(tmp_path: Path, capsys: pytest.Ca
     )
     assert run(["estimate", str(path)]) == 1
     assert (
-        "FAIL: a clock of 2000 MHz is faster than the critical path of a unit allows\n"
+        "FAIL: a clock of 2000 MHz is faster than the critical path of the system allows\n"
         in capsys.readouterr().out
     )
     path.write_text(TINY.read_text(encoding="utf-8").replace("clock_mhz: 200\n", ""), encoding="utf-8")

@@ -268,6 +268,24 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], system: Path) ->
     return error.removeprefix("error: ")
 
 
+def test_memory_without_room_for_the_programs_is_refused_where_the_system_is_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (Path(__file__).parents[2] / "benchmarks" / "decoders" / "tables.yaml").read_text()
+    for old, new in (
+        ("context: 12", "context: 600"), ("keys_max: 12", "keys_max: 600"), ("rows_max: 64", "rows_max: 4096"),
+        ("cache: 1024", "cache: 16384"), ("activations: 65536", "activations: 16777216"), ("block: 1", "block: 256"),
+    ):  # fmt: skip
+        assert old in text
+        text = text.replace(old, new)
+    path = written(tmp_path / "system.yaml", text)
+    line = 1 + text[: text.index("size_mib")].count("\n")
+    what = f"{path}:{line}:3: memory.size_mib: size_mib must be at least 2 for the image of tables, not 1"
+    assert told(capsys, "check", path) == what
+    path.write_text(text.replace("block: 256", "block: 128"))
+    assert cli.run(["check", str(path)]) == 0
+
+
 def test_a_system_with_a_second_unit_of_products_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

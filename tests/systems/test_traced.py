@@ -13,7 +13,7 @@ import pytest
 
 from blueprint.systems import control
 from blueprint.systems.instructions import UNITS
-from ternforge import cli, simulate
+from ternforge import cli, estimate, simulate
 
 PRESET = Path(__file__).resolve().parents[2] / "examples" / "tiny_decoder" / "system.yaml"
 CLOCK = 200
@@ -118,6 +118,14 @@ def test_energies_of_rows_add_up_to_those_of_units_and_memory(
     assert sum(sum(part.values()) for part in parts) == pytest.approx(phase["energy_pj_per_token"])
 
 
+def test_energies_are_those_of_the_estimate(traced: tuple[dict[str, Any], list[Event]]) -> None:
+    phase, _ = traced
+    expected = estimate(PRESET, context=7)["phases"]["decode"]["energy_breakdown_pj"]
+    assert [*phase["energy_pj"]] == [*expected]
+    for cause, energy in expected.items():
+        assert phase["energy_pj"][cause] == pytest.approx(energy, rel=0.001), cause
+
+
 def test_the_report_has_energy_by_step_and_the_sum(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["simulate", str(PRESET), "--context", "7", "--json"]) == 0
     phase = json.loads(capsys.readouterr().out)["phases"]["decode"]
@@ -125,7 +133,7 @@ def test_the_report_has_energy_by_step_and_the_sum(capsys: pytest.CaptureFixture
     out = capsys.readouterr().out.partition("energy in µJ  ")[2]
     rows = {line.split("  ")[0]: line.split()[-1] for line in out.splitlines()[1:]}
     assert float(rows.pop("total")) == pytest.approx(phase["energy_pj_per_token"] / 1e6, abs=1e-3)
-    assert [*rows] == [*phase["steps"], "program", "clocks and leakage"]
+    assert [*rows] == [*phase["steps"], "program", "clocks, buffers, leakage"]
     assert sum(map(float, rows.values())) == pytest.approx(phase["energy_pj_per_token"] / 1e6, abs=0.02)
 
 
