@@ -273,8 +273,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), content), encoding="utf-8")
         return 0
     cells = [cell for cell in plan() if fnmatch.fnmatch(cell.name, asked.only)]
+    if not cells:
+        print(f"--only must fit one of the {len(plan())} cells, not {asked.only!r}", file=sys.stderr)
+        return 2
     if asked.list:
-        print("\n".join(cell.name for cell in cells))
+        recorded = kept(asked.out)
+        print("\n".join(f"{cell.name}{', recorded' * (cell.name in recorded)}" for cell in cells))
         return 0
     return _run(cells, asked.out, again=asked.again)
 

@@ -68,6 +68,10 @@ def answer(
         **numbers,
         "measured": measured,
         "predicted": whole and _numbers(whole) | _clock(whole.path_ps),
+        "figures": {
+            "measured": _sources("synthesized"),
+            "predicted": whole and _sources("analytic"),
+        },
         "parts": {
             name: {
                 "family": hardware.units[name].family if name in hardware.units else None,
@@ -84,6 +88,11 @@ def answer(
 
 def _numbers(part: Part) -> dict[str, float]:
     return {key: getattr(part, key) for key in _COUNTED}
+
+
+def _sources(source: str) -> Answer:
+    """Where each number of a whole system comes from; no band of whole systems was measured."""
+    return {key: {"source": source, "band": None} for key in (*_COUNTED, "critical_path_ps", "clock_mhz")}
 
 
 def _clock(path_ps: float) -> dict[str, float | None]:

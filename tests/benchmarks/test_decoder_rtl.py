@@ -181,3 +181,16 @@ def test_a_short_text_is_that_of_golden_model_and_simulator() -> None:
     slower = dataclasses.replace(decoder_rtl.behavior(cell), latency=15)
     told = decoder_rtl.proved(cell, 2, slower).findings
     assert any("must take cycles" in finding for finding in told)
+
+
+def test_a_pattern_that_fits_no_cell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert decoder_rtl.main(["--only", "nope"]) == 2
+    assert capsys.readouterr().err == "--only must fit one of the 70 cells, not 'nope'\n"
+
+
+def test_the_list_says_what_is_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    assert decoder_rtl.main(["--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.removesuffix(", recorded") for line in lines] == [cell.name for cell in decoder_rtl.plan()]
+    recorded = [line for line in lines if line.endswith(", recorded")]
+    assert len(recorded) == len(decoder_rtl.kept(decoder_rtl.RECORD)) < len(lines)

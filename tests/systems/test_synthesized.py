@@ -231,6 +231,9 @@ def test_the_answer_has_both_sides_of_every_part(synthesized_system: Mapping[str
     part = answer["parts"]["matrix"]
     assert part["predicted"]["flip_flops"] == int(flip_flops(_alone().units["matrix"].units()))
     assert answer["predicted"]["flip_flops"] == int(flip_flops(inventory.units(_alone())))
+    for side, source in (("measured", "synthesized"), ("predicted", "analytic")):
+        assert set(answer["figures"][side]) == set(answer["predicted"])
+        assert {figure["source"] for figure in answer["figures"][side].values()} == {source}
     assert answer["critical_path_ps"] == 5000 and answer["clock_mhz"] == pytest.approx(200)
     assert answer["unpredicted"] is None and answer["predicted_recipe"] == answer["recipe"]
     assert answer["predicted"]["area_um2"] == pytest.approx(
