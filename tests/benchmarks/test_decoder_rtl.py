@@ -193,4 +193,4 @@ def test_the_list_says_what_is_recorded(capsys: pytest.CaptureFixture[str]) -> N
     lines = capsys.readouterr().out.splitlines()
     assert [line.removesuffix(", recorded") for line in lines] == [cell.name for cell in decoder_rtl.plan()]
     recorded = [line for line in lines if line.endswith(", recorded")]
-    assert len(recorded) == len(decoder_rtl.kept(decoder_rtl.RECORD)) < len(lines)
+    assert len(recorded) == len(decoder_rtl.kept(decoder_rtl.RECORD)) > 0
