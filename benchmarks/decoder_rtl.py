@@ -15,7 +15,6 @@ import argparse
 import dataclasses
 import fnmatch
 import hashlib
-import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -49,7 +48,6 @@ from toolchain import files
 _ROOT = Path(__file__).resolve().parents[1]
 _SMALL, _EXAMPLES = _ROOT / "benchmarks" / "texts", _ROOT / "examples"
 RECORD, PAGE = _ROOT / "docs" / "decoder_rtl.yaml", _ROOT / "docs" / "systems.md"
-_MARK = re.compile(r"(<!-- decoder rtl -->\n).*?(\n<!-- /decoder rtl -->)", re.DOTALL)
 #: Tokens behind each prompt.
 TOKENS = 64
 PROMPTS = (1, 7, 64)
@@ -252,8 +250,7 @@ def table(content: Mapping[str, Any]) -> str:
 
 def page(text: str, content: Mapping[str, Any]) -> str:
     """The page with its table written again."""
-    (found,) = _MARK.finditer(text)
-    return text[: found.end(1)] + table(content) + text[found.start(2) :]
+    return markdown.rewritten(text, PAGE, {"decoder rtl": lambda: table(content)})
 
 
 # The command ----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ hardware stay.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,9 +18,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks import decoder_switching, systems
+from benchmarks import decoder_switching, markdown, systems
 from benchmarks.decoder_switching import Switched
-from benchmarks.markdown import table
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import System
 from blueprint.systems.inventory import Around
@@ -35,7 +33,6 @@ from ternforge import synthesizing
 
 FOLDER = Path(__file__).with_name("decoders")
 RECORD = systems.PAGE.with_name("decoder_synthesis.yaml")
-_MARK = re.compile(r"(<!-- synthesis -->\n).*?(\n<!-- /synthesis -->)", re.DOTALL)
 #: Names of lines beside those of parts.
 _MEMORIES, _SUM = "memories", "sum"
 
@@ -170,8 +167,7 @@ def _beside(pair: Sequence[float] | None, digits: int = 0) -> str:
 
 def page(text: str, content: Mapping[str, Any]) -> str:
     """The page with its table written again."""
-    (found,) = _MARK.finditer(text)
-    return text[: found.end(1)] + table(rows(content)) + text[found.start(2) :]
+    return markdown.rewritten(text, systems.PAGE, {"synthesis": lambda: markdown.table(rows(content))})
 
 
 def kept() -> dict[str, Any]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import re
 import sys
 import time
 from collections import Counter
@@ -52,7 +51,6 @@ WIDTHS = (32, 64, 128)
 SIZE = 1 << 20
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
 RECORD, PAGE = _DOCS / "random_systems.yaml", _DOCS / "systems_hardware.md"
-_MARK = re.compile(r"(<!-- random systems -->\n).*?(\n<!-- /random systems -->)", re.DOTALL)
 #: What systems of a record differ in, by the keys that lead to it.
 VARIED: Mapping[str, tuple[str, ...]] = {
     "matrix unit": ("units", "matrix", "family"),
@@ -330,8 +328,7 @@ def _word(value: Any) -> str:
 
 def page(text: str, content: Mapping[str, Any]) -> str:
     """The page with its table written again."""
-    (found,) = _MARK.finditer(text)
-    return text[: found.end(1)] + table(content) + text[found.start(2) :]
+    return markdown.rewritten(text, PAGE, {"random systems": lambda: table(content)})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

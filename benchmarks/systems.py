@@ -5,12 +5,11 @@ Tables stand between the marks ``<!-- presets -->`` and ``<!-- /presets -->``, `
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import ternforge
-from benchmarks.markdown import table
+from benchmarks.markdown import rewritten, table
 from blueprint.systems.description import System
 from blueprint.systems.diagram import svg
 from blueprint.systems.reader import read_system
@@ -100,15 +99,7 @@ def _difference(ours: float, theirs: float) -> str:
 
 def page(text: str) -> str:
     """The page with its tables written again."""
-    tables = {"presets": rows, "published": published}
-    marks = {name: re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL) for name in tables}
-    for name, mark in marks.items():
-        if (count := len(mark.findall(text))) != 1:
-            raise ValueError(f"{PAGE} must have the marks of {name} once, not {count} times")
-    for name, made in tables.items():
-        (found,) = marks[name].finditer(text)
-        text = text[: found.end(1)] + table(made()) + text[found.start(2) :]
-    return text
+    return rewritten(text, PAGE, {"presets": lambda: table(rows()), "published": lambda: table(published())})
 
 
 def main() -> None:

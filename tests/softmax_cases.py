@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,12 @@ DESIGNS: dict[str, Arithmetic] = {
     for name, given in _FORMATS.items()
     for graph in GRAPHS
 }
+
+
+def every_design() -> Arithmetic:
+    """All designs at once, as columns in their order."""
+    names = (field.name for field in dataclasses.fields(Arithmetic))
+    return Arithmetic(**{name: np.array([getattr(a, name) for a in DESIGNS.values()]) for name in names})  # type: ignore[arg-type]
 
 
 def masked(words: Any, width: int) -> Integers:

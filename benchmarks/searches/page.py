@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
-from benchmarks.markdown import table
+from benchmarks.markdown import rewritten, table
 from benchmarks.searches.measure import SHARES
 from benchmarks.searches.runs import BUDGET, METHODS, OPTUNA_BUDGET, PEERS, ROOT, VARIANTS
 from dse.searches import methods
@@ -21,18 +20,13 @@ Runs = list[list[int | None]]
 
 def page(text: str, results: dict[str, Any]) -> str:
     """The page with its tables written again. Raises ``ValueError`` where a mark is missing."""
-    tables = {
-        "hyperparameters": table(hyperparameters()),
-        "spaces": table(spaces(results)),
-        "measured": "\n\n".join(table(measured(results, place)) for place in range(len(SHARES))),
-        "sensitivity": table(sensitivity(results)),
+    parts = {
+        "hyperparameters": lambda: table(hyperparameters()),
+        "spaces": lambda: table(spaces(results)),
+        "measured": lambda: "\n\n".join(table(measured(results, place)) for place in range(len(SHARES))),
+        "sensitivity": lambda: table(sensitivity(results)),
     }
-    for name, found in tables.items():
-        marks = re.compile(rf"(<!-- {name} -->\n)(?:.*?\n)?(<!-- /{name} -->)", re.DOTALL)
-        text, count = marks.subn(lambda match, found=found: match[1] + found + "\n" + match[2], text)  # type: ignore[misc]
-        if count != 1:
-            raise ValueError(f"{PAGE} must have the marks of {name} once, not {count} times")
-    return text
+    return rewritten(text, PAGE, parts)
 
 
 def hyperparameters() -> Iterator[list[str]]:

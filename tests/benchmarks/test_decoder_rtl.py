@@ -188,9 +188,11 @@ def test_a_pattern_that_fits_no_cell_is_refused(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err == "--only must fit one of the 70 cells, not 'nope'\n"
 
 
-def test_the_list_says_what_is_recorded(capsys: pytest.CaptureFixture[str]) -> None:
-    assert decoder_rtl.main(["--list"]) == 0
+def test_the_list_says_what_is_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = decoder_rtl.kept(decoder_rtl.RECORD)
+    some = dict(itertools.islice(cells.items(), 3))
+    decoder_rtl.write(tmp_path / "some.yaml", some)
+    assert decoder_rtl.main(["--list", "--out", str(tmp_path / "some.yaml")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.removesuffix(", recorded") for line in lines] == [cell.name for cell in decoder_rtl.plan()]
-    recorded = [line for line in lines if line.endswith(", recorded")]
-    assert len(recorded) == len(decoder_rtl.kept(decoder_rtl.RECORD)) > 0
+    assert [line for line in lines if line.endswith(", recorded")] == [f"{name}, recorded" for name in some]

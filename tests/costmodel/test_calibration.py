@@ -24,12 +24,99 @@ from generator.export import write_hardware
 SEED = 5
 
 
+#: Six designs as calibration drew them before it drew carry-save sums, which no shipped model was fitted to.
+UNSEEN: list[dict[str, Any]] = [
+    {
+        "mu": 1,
+        "lut_count": 1,
+        "fetch_count": 1,
+        "act_width": 8,
+        "k_max": 2310,
+        "n_max": 2039,
+        "m_max": 19590,
+        "reduction": "adder_tree",
+        "accumulator": "sram",
+        "activation": "fp8_e5m2",
+    },
+    {
+        "mu": 1,
+        "lut_count": 2,
+        "fetch_count": 1,
+        "act_width": 4,
+        "k_max": 29657,
+        "n_max": 1,
+        "key_encoding": "full_index",
+        "build_style": "direct",
+        "build_register": True,
+        "reduction_register": True,
+        "accumulator": "sram",
+        "acc_width": 20,
+    },
+    {
+        "mu": 2,
+        "lut_count": 1,
+        "fetch_count": 3,
+        "act_width": 8,
+        "k_max": 2,
+        "n_max": 2,
+        "table_style": "full",
+        "build_style": "pipelined",
+        "reduction": "adder_tree",
+        "build_register": True,
+        "fetch_register": True,
+        "activation": "fp8_e4m3",
+        "adder_stages": 2,
+    },
+    {
+        "mu": 1,
+        "lut_count": 1,
+        "fetch_count": 2,
+        "act_width": 4,
+        "k_max": 1,
+        "n_max": 51332,
+        "m_max": 232272,
+        "table_style": "full",
+        "key_encoding": "five_trits",
+        "reduction": "adder_tree",
+        "build_register": True,
+        "fetch_register": True,
+    },
+    {
+        "mu": 2,
+        "lut_count": 1,
+        "fetch_count": 4,
+        "act_width": 8,
+        "k_max": 2,
+        "n_max": 97403,
+        "m_max": 782574,
+        "key_encoding": "five_trits",
+        "build_style": "pipelined",
+        "reduction": "adder_tree",
+        "reduction_register": True,
+        "accumulator": "registers",
+        "activation": "fp8_e4m3",
+    },
+    {
+        "mu": 1,
+        "lut_count": 2,
+        "fetch_count": 2,
+        "act_width": 3,
+        "k_max": 13096,
+        "n_max": 26,
+        "m_max": 100,
+        "key_encoding": "two_bit",
+        "build_style": "direct",
+        "reduction_register": True,
+        "accumulator": "sram",
+    },
+]
+
+
 @pytest.fixture(scope="module")
 def samples() -> list[Sample]:
-    """Six designs that no shipped model was fitted to, of what it knows: carry-save sums are newer; in asap7."""
-    drawn = sampling.designs(registry.get("ternary_lut"), 7, SEED, largest=5000)
-    newer = ("carry_save_sums", "reduction_stages")
-    specs = [spec for spec in drawn if not any(spec.parameters[name] for name in newer)][:6]
+    """The unseen designs, synthesized in asap7."""
+    kind = registry.get("ternary_lut")
+    specs = [kind.from_mapping(parameters) for parameters in UNSEEN]
     return [measure(spec, technology.load("asap7"), write_hardware) for spec in specs]
 
 
@@ -43,12 +130,11 @@ def _scaled(tech: Technology, place: str, kind: str, factor: float) -> Technolog
 def test_shipped_model_keeps_its_bounds_on_unseen_designs(samples: list[Sample]) -> None:
     found = validation.compare(samples, technology.load("asap7"), SEED)
     assert all(row.predicted_flip_flops == row.measured_flip_flops for row in found.rows)
-    # The paths of stalls are newer than the fit, so clocks miss their bound in the mean.
-    assert [name for name, item in found.judged().items() if not item["ok"]] == ["clock"]
+    assert [name for name, item in found.judged().items() if not item["ok"]] == []
     area, delay, energy = (found.errors(name) for name in ("error", "delay_error", "energy_error"))
     assert area[0] < 0.02 and area[1] < 0.03
-    assert delay[0] < 0.10 and delay[1] < 0.19  # other designs are known less, see docs/validation.md
-    assert energy[0] < 0.07 and energy[1] < 0.10
+    assert delay[0] < 0.08 and delay[1] < 0.12  # other designs are known less, see docs/validation.md
+    assert energy[0] < 0.05 and energy[1] < 0.08
 
 
 def test_areas_of_another_technology_say_what_one_design_cannot() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,19 @@ from blueprint.arithmetic.softmax.arithmetic import Arithmetic
 from blueprint.arithmetic.softmax.deep import CUTS_LIMIT, DEEP, Piece
 from generator.arithmetic.softmax import DeepFinish, DeepScale
 from generator.block import Block
-from generator.emission import emit
+from tests.generator import linter
 from tests.generator.test_softmax_registers import flip_flops
 from tests.generator.vectors import drive
-from tests.softmax_cases import COUNT, DESIGNS, masked, registers, scores, value_sums, weight_sums
-from toolchain import verilator
+from tests.softmax_cases import (
+    COUNT,
+    DESIGNS,
+    every_design,
+    masked,
+    registers,
+    scores,
+    value_sums,
+    weight_sums,
+)
 
 Integers = npt.NDArray[np.int64]
 BLOCKS = (DeepScale, DeepFinish)
@@ -124,22 +130,12 @@ def test_predicted_flip_flops_are_those_of_yosys_in_every_format(family: str, tm
 
 @pytest.mark.parametrize("name", ["int8-memory_free", "fp16_fixed-scaled"])
 def test_the_linter_finds_nothing(name: str, tmp_path: Path) -> None:
-    waived = re.compile("UNUSEDSIGNAL|WIDTHEXPAND")  # as exported designs do
     for kind in BLOCKS:
-        block = kind(DESIGNS[name], 6)
-        files = []
-        for module, body in emit(block).modules.items():
-            files.append(tmp_path / f"{module}.v")
-            files[-1].write_text(body)
-        assert [line for line in verilator.lint(files, block.module_name) if not waived.search(line)] == []
+        assert linter.findings(kind(DESIGNS[name], 6), tmp_path) == []
 
 
 def test_many_designs_are_counted_at_once() -> None:
-    columns: dict[str, Any] = {
-        field.name: np.array([getattr(a, field.name) for a in DESIGNS.values()])
-        for field in dataclasses.fields(Arithmetic)
-    }
-    many, cuts = Arithmetic(**columns), np.arange(len(DESIGNS)) % (CUTS_LIMIT + 1)
+    many, cuts = every_design(), np.arange(len(DESIGNS)) % (CUTS_LIMIT + 1)
     for place, block in DEEP.items():
         one = [block.held_bits(a, int(depth)) for a, depth in zip(DESIGNS.values(), cuts, strict=True)]
         assert block.held_bits(many, cuts).tolist() == one, place

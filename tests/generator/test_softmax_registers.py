@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +29,11 @@ from generator.arithmetic.softmax import (
 )
 from generator.block import Block
 from generator.emission import emit
+from tests.generator import linter
 from tests.generator.vectors import drive
-from tests.softmax_cases import COUNT, DESIGNS, exponents, masked, weight_sums
+from tests.softmax_cases import COUNT, DESIGNS, every_design, exponents, masked, weight_sums
 from tests.volume import first
-from toolchain import verilator, yosys
+from toolchain import yosys
 
 CHAINS = (ScoreBeat, ScaleScore, Exp2, Product, Reciprocal, Finish, Normalize)
 SINGLE = {
@@ -122,22 +121,12 @@ def all_blocks(a: Arithmetic) -> list[Block]:
     ],
 )
 def test_the_linter_finds_nothing(name: str, tmp_path: Path) -> None:
-    # What exported designs waive too.
-    waived = re.compile("UNUSEDSIGNAL|WIDTHEXPAND")
     for block in all_blocks(DESIGNS[name]):
-        modules = emit(block).modules
-        for module, body in modules.items():
-            (tmp_path / f"{module}.v").write_text(body)
-        found = verilator.lint([tmp_path / f"{module}.v" for module in modules], block.module_name)
-        assert [line for line in found if not waived.search(line)] == []
+        assert linter.findings(block, tmp_path) == []
 
 
 def test_many_designs_are_counted_at_once() -> None:
-    columns: dict[str, Any] = {
-        field.name: np.array([getattr(a, field.name) for a in DESIGNS.values()])
-        for field in dataclasses.fields(Arithmetic)
-    }
-    many = Arithmetic(**columns)
+    many = every_design()
     for place, block in BLOCKS.items():
         for stages in (0, 1, 3):
             one = [block.held_bits(a, stages) for a in DESIGNS.values()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from generator.arithmetic.softmax import (
 )
 from generator.block import Block
 from generator.emission import emit
+from tests.generator import linter
 from tests.generator.test_softmax import packed
 from tests.generator.test_softmax_deep import FORMATS, every
 from tests.generator.test_softmax_registers import flip_flops
@@ -35,6 +35,7 @@ from tests.generator.vectors import drive
 from tests.softmax_cases import (
     COUNT,
     DESIGNS,
+    every_design,
     exponents,
     queries,
     registers,
@@ -43,7 +44,6 @@ from tests.softmax_cases import (
     weights,
 )
 from tests.volume import first
-from toolchain import verilator
 
 PAIRS: dict[str, tuple[Any, Any]] = {
     "score_beat": (ScoreBeat, ShortScoreBeat),
@@ -129,22 +129,12 @@ def test_predicted_flip_flops_are_those_of_yosys_in_every_format(family: str, tm
 
 @pytest.mark.parametrize("name", ["int8-memory_free", "fp16_fixed-scaled"])
 def test_the_linter_finds_nothing(name: str, tmp_path: Path) -> None:
-    waived = re.compile("UNUSEDSIGNAL|WIDTHEXPAND")  # as exported designs do
     for place in places(DESIGNS[name]):
-        block = PAIRS[place][1](DESIGNS[name], 6)
-        files = []
-        for module, body in emit(block).modules.items():
-            files.append(tmp_path / f"{module}.v")
-            files[-1].write_text(body)
-        assert [line for line in verilator.lint(files, block.module_name) if not waived.search(line)] == []
+        assert linter.findings(PAIRS[place][1](DESIGNS[name], 6), tmp_path) == []
 
 
 def test_many_designs_are_counted_at_once() -> None:
-    columns: dict[str, Any] = {
-        field.name: np.array([getattr(a, field.name) for a in DESIGNS.values()])
-        for field in dataclasses.fields(Arithmetic)
-    }
-    many, stages = Arithmetic(**columns), np.arange(len(DESIGNS)) % (STAGES_LIMIT + 1)
+    many, stages = every_design(), np.arange(len(DESIGNS)) % (STAGES_LIMIT + 1)
     for place, block in SHORT.items():
         one = [block.held_bits(a, int(depth)) for a, depth in zip(DESIGNS.values(), stages, strict=True)]
         assert block.held_bits(many, stages).tolist() == one, place
