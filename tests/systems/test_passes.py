@@ -192,6 +192,9 @@ def test_sums_are_those_of_the_spans() -> None:
     for unit, size in moved.items():
         assert sum(value for name, value in found.traffic.items() if name.endswith(unit)) == size
     assert sum(found.layer_bytes.values()) == sum(found.step_bytes.values()) == sum(moved.values())
+    through = decoding.buffered(plan.hardware, trace)
+    assert found.buffered == through and sum(through.values()) == sum(moved.values())
+    assert set(through) == {"weights", "cache", "activations"}
     for each in (found.layers, found.steps):
         assert {unit: sum(row[unit] for row in each.values()) for unit in UNITS} == dict(found.busy)
     work = decoding.tasks(plan.hardware, trace)

@@ -139,13 +139,13 @@ def cells(**kinds: int) -> dict[str, Any]:
     return {"ports": {}, "cells": found}
 
 
-#: A top with a mover twice, a unit with a lane twice, and a memory on both sides.
+#: A top with a mover twice, a unit with a lane twice, and memories on both sides and in the lanes.
 NETLISTS = {
     "top": cells(mover=2, core=1, **{GATE: 1}),
     "mover": cells(**{FLIP_FLOP: 3}),
     "core": cells(unit=1, memory_16x8=1),
     "unit": cells(lane=2, **{FLIP_FLOP: 1, "memory_4x8": 3}),
-    "lane": cells(**{FLIP_FLOP: 5, GATE: 2}),
+    "lane": cells(memory_4x8=1, **{FLIP_FLOP: 5, GATE: 2}),
 }
 MANIFEST = {
     "units": {"matrix": {"module": "unit"}},
@@ -174,9 +174,9 @@ def test_cells_and_memories_of_all_instances_belong_to_the_unit_that_holds_them(
     assert parts[AROUND].places == pytest.approx({"top": gate, "mover": 6 * bit, "core": 0})
     one, three = (float(ASAP7.sram.area_um2(words, 8, TWO)) for words in (16, 4))
     assert parts[AROUND].memory_area_um2 == pytest.approx(one)
-    assert parts["matrix"].memory_area_um2 == pytest.approx(3 * three)
+    assert parts["matrix"].memory_area_um2 == pytest.approx((3 + 2) * three)
     whole = synthesized.whole(parts.values())
-    assert whole.area_um2 == pytest.approx(17 * bit + 5 * gate + one + 3 * three)
+    assert whole.area_um2 == pytest.approx(17 * bit + 5 * gate + one + (3 + 2) * three)
 
 
 def test_a_unit_that_the_manifest_does_not_name_counts_around() -> None:
