@@ -1,11 +1,11 @@
 """Switching energy: a mapped design runs on random data; every toggle of every net is counted and weighted.
 
-The design is driven like in a system: sizes written over AXI4-Lite, all streams always offered, results always
-taken. One bit of every 64-bit word is a run of its own: data differ between runs, control does not, so 64 runs cost
-one. Price of a toggle: half of the capacitance of pins and wire times voltage squared, and the library's internal
-energies; clock pins switch twice a cycle. These runs know no time, so all gates switch at once: what they count are
-useful toggles. Glitches are what a sample of the same cycles switches beyond them with delays
-(:mod:`costmodel.groundtruth.waves`). Not counted: the clock tree, and all wires where the recipe has none.
+The design is driven as in a system: sizes are written over AXI4-Lite, every stream always offers a beat, and results
+are always taken. Each bit of a 64-bit word is a run of its own: data differ between runs and control does not, so 64
+runs cost as much as one. A toggle costs half of the capacitance of pins and wire times voltage squared, plus the
+library's internal energies; clock pins switch twice a cycle. These runs have no delays and all gates switch at once,
+so every toggle they count is useful. Glitches are the further toggles of a sample of the same cycles, simulated with
+delays (:mod:`costmodel.groundtruth.waves`). The clock tree is not counted, nor are wires where the recipe has none.
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ def measure(
 ) -> Activity:
     """Run a generated design's mapped netlist on random operands of `task` with the statistics of `data`.
 
-    What switches is priced; `glitches` simulates a sample of the cycles with delays as well. `netlist` is what was
-    mapped already, else it is mapped by `recipe`. `ParamError` where the design does not finish.
+    Every toggle is priced; with `glitches`, a sample of the cycles is simulated with delays as well. `netlist` is the
+    mapped design if there is one; otherwise the design is mapped by `recipe`. `ParamError` where it does not finish.
     """
     task = task or spec.typical_workload()
     chosen = netlist or mapped(folder, technology, recipe=recipe)
@@ -152,7 +152,7 @@ def measure(
 class _Sample:
     """Settled values before and after clock edges: of one cycle of every stretch of cycles, and of several runs.
 
-    Which cycle of a stretch and which runs is drawn, since what designs do is often periodic.
+    The cycle of each stretch and the runs are drawn at random, since designs are often periodic.
     """
 
     def __init__(self, machine: _Machine, cycles: int) -> None:
@@ -180,8 +180,8 @@ class _Sample:
 def _glitches(machine: _Machine, sample: _Sample, owner: Callable[[str], str], netlist: Mapped) -> Glitches:
     """Simulate a sample with delays and price what switches more often than without them.
 
-    Useful toggles are known of every cycle, and where they are many glitches are. So what the sample says is how many
-    glitches come with a useful toggle of a place: a ratio estimate (Cochran, Sampling Techniques, chapter 6).
+    The useful toggles of every cycle are known, and glitches are many where useful toggles are many. So the sample
+    gives the glitches for each useful toggle of a place: a ratio estimate (Cochran, Sampling Techniques, chapter 6).
     """
     gates = waves.gates(machine.flat, machine.technology, netlist.macros, netlist.trees, netlist.wires)
     before, after = np.stack(sample.before), np.stack(sample.after)
@@ -401,7 +401,7 @@ class _Machine:
         return found
 
     def _prices(self, kind: str) -> list[tuple[int, float, bool, bool]]:
-        """Of each pin of a kind of cell: column, pJ of a toggle, whether it is a clock, whether it drives a net."""
+        """For each pin of a kind of cell: column, pJ of a toggle, whether it is a clock, whether it drives a net."""
         cell = self.technology.cells.get(kind)
         if cell is None:
             return []
@@ -478,7 +478,7 @@ def _levels(
 class _Bench:
     """Drives the boundary as in :mod:`blueprint.axi`: every stream at full rate until the last result is out.
 
-    Between beats the payload stays as it was: what a bench shows there would count as switching.
+    The payload keeps its value between beats, since any other value there would count as switching.
     """
 
     def __init__(

@@ -2,10 +2,9 @@
 
 A module is buffered once, whatever its instances: each of its nets is driven by its own cells, or by an average
 driver where it comes in by a port, and its ports say to the parent what they load and what drives them. So a net
-between instances gets its tree in the parent, and a net that fans out below a port gets it there. Of the trees for
-a net the smallest is taken whose delay is within a tenth of the fastest; a net keeps its driver alone where a tree
-saves less than a fifth of the delay.
-Clocks are ideal: nets that reach a clock pin have no buffers.
+between instances gets its tree in the parent, and a net that fans out below a port gets it there. A net gets the
+smallest tree whose delay is at most a tenth above that of the fastest tree, and none where a tree saves less than a
+fifth of the delay. Clocks are ideal: nets that reach a clock pin have no buffers.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ class _Net:
     fanouts: list[int] = field(default_factory=list)
     clock: bool = False
     arcs: tuple[Arc, ...] = ()
-    fixed: float = 0.0  # load that no tree can take off: what hangs on it below a port that drives it
+    fixed: float = 0.0  # load below a port that drives the net, which no tree can take off
     fixed_fanout: int = 0
 
 
@@ -318,7 +317,7 @@ class _Editor:
             for (cell, pin, index), _, _ in group:
                 self.cells[cell]["connections"][pin][index] = leaf
             buffer = tree.buffer
-            # The input is connected by whoever reads this level.
+            # The readers of this level connect the input.
             pins = {buffer.enters: [None], buffer.leaves: [leaf]}
             self.cells[name] = {"type": buffer.cell.name, "connections": pins}
             above.append(((name, buffer.enters, 0), buffer.capacitance, 1))

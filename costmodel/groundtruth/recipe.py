@@ -11,7 +11,7 @@ from costmodel.words import BUFFERED as BUFFERED
 from costmodel.words import LEAST as LEAST
 from costmodel.words import RECIPES as RECIPES
 
-#: The recipe where a technology file states none that is known: nothing was calibrated, or by another version.
+#: The recipe for a technology file that states no known one: it is not calibrated, or another version did it.
 STANDARD = BUFFERED
 
 

@@ -55,7 +55,7 @@ def analyze(
     `macros` gives, for each cell type that is no library cell, its port directions and its clock-to-output time
     in ps. `input_slew_ps` is the slew of the top's inputs, by default that of clocks; `trees` pretends
     buffer trees on heavy nets, for netlists of a recipe that inserts none; `wires` adds wires. `ParamError`
-    for a combinational loop.
+    where the netlist has a combinational loop.
     """
     flat = flatten(top, netlists)
     graph = Graph(flat, technology, macros or {}, trees, wires)

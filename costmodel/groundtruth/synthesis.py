@@ -2,7 +2,7 @@
 
 `costmodel.groundtruth.recipe` says what follows: nothing, or buffers and, for a period, faster modules and stronger
 cells. Each distinct module is mapped once, in its own process, and the result is kept by the content of the module,
-of the cells and of the recipe; an instance costs nothing. Sums over instances give the design.
+of the cells and of the recipe, so a second instance costs no time. The design is the sum over its instances.
 """
 
 from __future__ import annotations
@@ -178,10 +178,10 @@ class Synthesis:
 
 @dataclass(frozen=True)
 class Mapped:
-    """A mapped design: what is counted, timed, simulated and written is this one netlist.
+    """A mapped design: the one netlist that is counted, timed, simulated and written.
 
     `netlists` are Yosys JSON modules by name; `macros` gives directions of ports and access time in ps of every
-    memory macro; `wires` is the wire load that it is timed with and `wire_text` says which; `trees` is true where
+    memory macro; `wires` is the wire load for timing and `wire_text` names it; `trees` is true where
     timing pretends buffer trees, because the recipe inserts none.
     """
 

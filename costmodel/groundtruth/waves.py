@@ -1,13 +1,13 @@
 """Switching with delays: what every net does between two clock edges, glitches included.
 
-A register or input switches after the edge, and what follows spreads through gates that take time. The delay of an arc
-is that of the library's table at the slew and the load that static timing finds; it differs by pin and by edge of the
+A register or input switches after the edge, and its change spreads through gates that take time. The delay of an arc
+is read from the library's table at the slew and the load of static timing; it differs by pin and by edge of the
 output. Delays are inertial, as in the Verilog and SDF models that libraries ship: a gate that changes its mind
 before its output has switched does not switch, so that a pulse shorter than the gate's delay ends there.
 
-A cycle is simulated from settled values to settled values, apart from all others: a clock that the design can have
-leaves each the time to settle. So any sample of cycles will do, and what the nets settle to must be what a
-simulation without delays says, which is compared every time.
+Every cycle is simulated by itself, from settled values to settled values, since a clock that the design can have
+leaves each the time to settle. So any sample of cycles will do. The values to which the nets settle are compared
+every time with those of a simulation without delays.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Gates:
 
     Gate g reads ``pin_nets[first[g]:first[g + 1]]``, the first pin being the lowest bit of the index into its truth
     table; ``pin_delays`` of shape (pins, 2) is what the output takes to rise and to fall after that pin switched, in
-    ticks. ``shown`` says which net of the design a net carries the value of: nets beyond those of the design stand
-    before the buffer trees that static timing supposes.
+    ticks. ``shown`` names the net of the design whose value a net carries: nets beyond those of the design are the
+    inputs of the buffer trees that static timing supposes.
     """
 
     first: Ints

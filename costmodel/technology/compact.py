@@ -1,4 +1,4 @@
-"""Writes cells as a Liberty file: gates for Yosys and ABC, or everything a timer of another make needs."""
+"""Writes cells as a Liberty file: gates for Yosys and ABC, or everything that another timing tool needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from costmodel.technology.table import Table
 def write_liberty(cells: Iterable[Cell], path: Path, name: str = "compact") -> None:
     """Write the combinational `cells` to `path` in ps, fF and nW; flip-flops and macros are left out.
 
-    They are left out because mapping places them itself; ABC needs gates only.
+    Our own mapping places flip-flops and macros; ABC needs gates only.
     """
     gates = [cell for cell in cells if combinational(cell)]
     tables = [
@@ -70,7 +70,7 @@ _THRESHOLDS = "\n".join(
     )
     for edge in ("rise", "fall")
 )
-#: Wires are loads at the driver, without resistance, which is how we time them.
+#: Wires are loads at the driver without resistance, as in our own timing.
 _WIRES = """  wire_load ("{name}") {{
     capacitance : {capacitance:.8g};
     resistance : 0;

@@ -31,7 +31,7 @@ class FactsError(ValueError):
 
 
 class _Wrong(ValueError):
-    """What a fact must be and is not."""
+    """The message: what the fact must be, and what it is."""
 
 
 def dump(cells: Iterable[Cell]) -> str:
@@ -135,7 +135,7 @@ def _lines(cell: Cell) -> list[str]:
 def _arc_line(arc: Arc) -> str:
     tables = (arc.rise, arc.fall, arc.rise_slew, arc.fall_slew)
     axes = next(table for table in tables if table is not None)
-    # Tables of one arc share their axes in thinned cells; where they do not, they are read off at the first one's.
+    # The tables of an arc share their axes in thinned cells; otherwise all are read at the axes of the first.
     fields = [_numbers(axes.slews), _numbers(axes.loads)]
     for table in tables:
         rows = [] if table is None else [table.at(slew, load) for slew in axes.slews for load in axes.loads]

@@ -6,7 +6,7 @@
 
 The structure is that of standard-cell memories (P. Meinerzhagen, C. Roth, A. Burg, "Towards generic low-power
 area-efficient standard cell based memory architectures", MWSCAS 2010). Areas, pins and leakage are the library's;
-energies assume that half of the bits of a word change; time is that of the read path, decoder and tree.
+energies assume that half of the bits of a word change; the access time is the delay of decoder and tree.
 """
 
 from __future__ import annotations

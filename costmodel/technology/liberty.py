@@ -180,7 +180,7 @@ def parse(paths: Iterable[str | Path] | str | Path) -> Library:
 
 
 def _check_corner(parts: list[Library], files: list[str | Path]) -> None:
-    """Check that all files are of one corner: delays and energies of several belong to no circuit."""
+    """Check that all files are of one corner: no circuit has the delays and energies of several."""
     for key, unit in (("voltage", "V"), ("temperature", "C")):
         stated = [(getattr(part, key), file) for part, file in zip(parts, files, strict=True)]
         stated = [(value, file) for value, file in stated if value is not None]
@@ -382,7 +382,7 @@ def _memory(group: Group, pins: Sequence[Pin], arcs: Sequence[Arc]) -> Memory | 
 
 
 def _ports(group: Group) -> str:
-    """Ports of a memory by what its address buses serve, those of tests left out; empty where it does not say."""
+    """Ports of a memory by the use of its address buses, without ports for tests; empty where the library is silent."""
     served: dict[str, set[str]] = {}
     for bus in _pin_groups(group):
         for holder in (bus, *bus.all("pin")):

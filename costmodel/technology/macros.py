@@ -89,8 +89,8 @@ def _access_time(cell: Cell) -> float:
 def _energies(cell: Cell) -> tuple[float, float]:
     """Internal energy in pJ of one clock cycle of a port that reads, and of one that writes.
 
-    Liberty states it at the clock pin by the state of the enables. Where no state tells reads from writes, both take
-    the costliest.
+    Liberty states it at the clock pin for each state of the enables. Where the states do not distinguish reads from
+    writes, both get the largest energy.
     """
     clocks = {arc.related for arc in cell.arcs if "edge" in arc.kind} or {
         pin.name for pin in cell.pins if pin.clock
@@ -128,7 +128,7 @@ def _by_enables(states: Sequence[tuple[dict[str, bool], float]]) -> tuple[float,
     names = {name for state, _ in states for name in state}
     if not any(map(_WRITE.search, names)):
         return None
-    if any(map(_READ.search, names)):  # neither enabled costs less than both: that tells the active level
+    if any(map(_READ.search, names)):  # an access costs more than none, which shows the active level
         high = most(write=True, read=True) >= most(write=False, read=False)
         found = most(write=not high, read=high), most(write=high, read=not high)
     else:

@@ -28,8 +28,8 @@ def of_library(
 ) -> Sram:
     """The memories of a library with these macros and cells.
 
-    `reference` is another technology's name, memories and voltage: what the library does not state is scaled from it,
-    and its source says so.
+    `reference` is another technology's name, memories and voltage. Quantities that the library does not state are
+    scaled from it, and their sources say so.
     """
     latches = latch_array.laws(cells, chosen, voltage)
     if not macros:

@@ -1,4 +1,4 @@
-"""The technologies that come with the package, by name; nothing of them is read here."""
+"""Names of the technologies that come with the package; no file is read here."""
 
 from __future__ import annotations
 

@@ -7,13 +7,13 @@ of a word, one of which a read selects, and as many rows as the words then need:
     rows    = max(words / columns, least_rows)
     cells   = rows x columns x width
 
-A word that is wider than the widest macro of the library is several of them side by side. So area
-`bits + width + rows + fixed` is the array with its sense amplifiers, its row decoder and its control, a delay is the
-wire of a row and that of a column, and an energy is that of precharged cells, outputs and word lines. Which terms a law
-has is found by leaving macros out (`costmodel.technology.sram_fit`).
+A word wider than the widest macro of the library takes several macros side by side. The terms of area,
+`bits + width + rows + fixed`, stand for the array, its sense amplifiers, its row decoder and its control; those of a
+delay for the wires of a row and of a column; those of an energy for precharged cells, outputs and word lines. The terms
+of each law are chosen by leaving macros out of the fit (`costmodel.technology.sram_fit`).
 
-Small memories are latches: up to `LATCH_BITS`, where an array of a library's latches
-(`costmodel.technology.latch_array`) has less area than the macro of the law, it is what a design is priced with.
+A memory of up to `LATCH_BITS` bits is priced as an array of the library's latches
+(`costmodel.technology.latch_array`) where that has less area than the macro of the law.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from costmodel.technology.macros import SINGLE, TWO, Macro
 
 #: Port kinds: one access a cycle, or a read and a write.
 KINDS = (SINGLE, TWO)
-#: What stands in the place of a small macro.
+#: The kind that replaces a small macro.
 LATCHES = "latch_array"
 #: The quantities of a memory and their units, in the order of files.
 QUANTITIES = {
@@ -118,7 +118,7 @@ class Sram:
     """A technology's memories: laws of macros by port kind, and of latch arrays where it has latches.
 
     `ports` is `two_port` for a read and a write in a cycle, `single_port` for one of them. Every quantity is that of
-    the cheapest kind in area: a macro, or an array of latches.
+    the kind with the least area: a macro, or an array of latches.
     """
 
     single_port: Laws

@@ -40,7 +40,7 @@ class Measured:
 class Technology:
     """Cells, their roles, the corner, memory macros, and the coefficients that calibration fitted (`model`).
 
-    Cells stay text until they are read, since estimation needs only the model.
+    The cells are parsed at first use, since estimation needs only the model.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Technology:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the cells and their roles: everything that mapping depends on.
+        """Hash of the cells and their roles, on which mapping depends.
 
         Roles are hashed by their former names, so that studies and syntheses of earlier versions stay valid.
         """
