@@ -257,6 +257,11 @@ class Parameters(ABC):
         return ""
 
     @property
+    def norm_epsilon(self) -> float:
+        """The number that a norm adds to the mean of squares, 0 if the design computes no norm."""
+        return 0.0
+
+    @property
     def operations(self) -> tuple[str, ...]:
         """The operations on rows that the design has, in the order of the bits that choose them."""
         return ()

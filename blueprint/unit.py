@@ -270,7 +270,7 @@ TO_FLOAT = Kind(
     "to_float",
     ("inputs", "outputs"),
     area={"shift": lambda d: d["inputs"] * _levels(d["inputs"]), "outputs": _by("outputs")},
-    delay={"inputs": _by("inputs")},
+    delay={"inputs": _by("inputs"), "outputs": _by("outputs")},
     gates={"shift": 5.0},
 )
 #: Two-input gate equivalents of control.

@@ -142,7 +142,7 @@ def _check_decoder(hardware: Hardware, checkpoint: Checkpoint) -> None:
         raise ParamError(
             f"Heads of {model.name} must have no norms of their own, which no instruction computes"
         )
-    epsilon = float(getattr(hardware.units["vector"], "epsilon"))  # noqa: B009
+    epsilon = hardware.units["vector"].norm_epsilon
     if not np.isclose(decoder.epsilon, epsilon, rtol=1e-6):
         what = f"Epsilon of the norms of {model.name} must be {epsilon:g}, that of the vector unit"
         raise ParamError(f"{what}, not {decoder.epsilon:g}")

@@ -246,6 +246,10 @@ class VectorParameters(Spec):
         return self.activation if self.gates else ""
 
     @property
+    def norm_epsilon(self) -> float:
+        return float(self.epsilon)
+
+    @property
     def float_format(self) -> str:
         return self.format
 
