@@ -7,6 +7,7 @@ folder. A ``python`` block runs as it is, at the top of the repository.
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ternforge import session
 from ternforge.cli import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +53,7 @@ def test_console_blocks_print_what_the_page_shows(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(session, "_PAUSE", math.inf)  # a slow machine would print progress between the lines
     for block in blocks(page.read_text(encoding="utf-8"), "console"):
         for command, output in steps(block):
             program, *arguments = shlex.split(command)
