@@ -262,7 +262,7 @@ TO_FIXED = Kind(
     "to_fixed",
     ("inputs", "outputs"),
     area={"shift": lambda d: d["outputs"] * _levels(d["outputs"]), "inputs": _by("inputs")},
-    delay={"one": _there("outputs")},
+    delay={"one": _there("outputs"), "outputs": _by("outputs")},
     gates={"shift": 3.0},
 )
 #: A fixed-point word to a float.

@@ -18,6 +18,7 @@ from costmodel import groundtruth
 from costmodel import technology as facts
 from costmodel.groundtruth import activity
 from costmodel.groundtruth import recipe as recipes
+from costmodel.groundtruth.arrivals import slowest_by_place
 from costmodel.groundtruth.recipe import LEAST
 from costmodel.groundtruth.synthesis import mapped, summary
 from costmodel.technology.technology import Technology
@@ -37,8 +38,9 @@ Generate = Callable[[Spec, Path], Mapping[str, Any]]
 class Sample:
     """One synthesized design: cell area in um2 and flip-flops by place, and the slowest path in ps with its cells.
 
-    `leakage_nw` is the leakage of all cells; `switched` holds the mean energy of a busy cycle and its glitches in pJ by
-    place. Memory macros count in `macro_area_um2` alone.
+    `places_ps` is the delay of the slowest path that ends in each place, where one was found; `leakage_nw` is the
+    leakage of all cells; `switched` holds the mean energy of a busy cycle and its glitches in pJ by place. Memory
+    macros count in `macro_area_um2` alone.
     """
 
     spec: Spec
@@ -47,6 +49,7 @@ class Sample:
     registers: Mapping[str, int]
     critical_path_ps: float
     path: tuple[str, ...]
+    places_ps: Mapping[str, float]
     leakage_nw: float
     switched: activity.Activity
 
@@ -91,7 +94,7 @@ def measure(spec: Spec, technology: Technology, generate: Generate, recipe: str 
             (folder / "sample.pickle").write_bytes(pickle.dumps(found, protocol=5))
 
         run = _run(spec, operands(chosen))
-        parts = ["sample/2", chosen, *texts, str(places), *taken, *run, *_measured_by(technology)]
+        parts = ["sample/3", chosen, *texts, str(places), *taken, *run, *_measured_by(technology)]
         kept = cache.entry("samples", parts, build)
     found: Sample = pickle.loads((kept / "sample.pickle").read_bytes())
     return replace(found, spec=spec)
@@ -148,6 +151,7 @@ def _measured(
         registers,
         found.critical_path_ps,
         found.path,
+        slowest_by_place(netlist, {name: module["place"] for name, module in manifest["modules"].items()}),
         found.leakage_nw,
         switched,
     )

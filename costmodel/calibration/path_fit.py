@@ -1,20 +1,24 @@
-"""Fit delay coefficients. The delay of a design is the largest of its paths' sums, and only that one is measured.
+"""Fit delay coefficients. The delay of a design is the largest of its paths' sums, and that is what is measured.
 
 Coefficients are positive, so their logarithms are fitted: one for each term of a kind, which all places share, and the
 deviation of each place from it. Terms about which the designs say little stay near a guess, and places stay near the
 shared value. The maximum over the paths is smoothed, less and less, so that the fit can move from one presumed slowest
 path to another. The squared errors of logarithms are minimized, so twice as slow is as wrong as half as slow.
+
+The slowest path that ends in each place is measured too, and is fitted to the paths whose last step is there: a design
+has one slowest path, but ten such places. Their large errors count linearly (pseudo-Huber), since a netlist's path may
+end elsewhere than the inventory's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blueprint.unit import Path
+from blueprint.unit import BROADCAST, Path
 from costmodel.calibration import fitting
 from costmodel.calibration.fitting import Floats
 from costmodel.calibration.measuring import Sample
@@ -28,6 +32,9 @@ _STEPS = 400
 _DESCENTS = ((0.3, 0.1, 0.03, 0.01), (0.1, 0.03, 0.01), (0.01,))
 #: Weights of the guess of a kind, and of the shared value of a kind at a place, relative to one measured design.
 _TRUST, _TRUST_PLACE = 0.02, 0.1
+#: Of the slowest path of a place: the error of a logarithm from which on it counts linearly, and the share of the
+#: design's delay below which it is left out.
+_LINEAR, _LEAST_SHARE = 0.3, 0.4
 #: Guesses in gate delays, for the terms whose guess is not 1.
 _GUESS: Mapping[tuple[str, str], float] = {
     (START, START): 3.0,
@@ -54,43 +61,74 @@ Numbers = NDArray[np.int64]
 
 
 class Paths(NamedTuple):
-    """All paths of all designs: terms (paths, names), known part of the delay in ps (paths,), and design (paths,).
+    """Groups of paths of which the slowest is measured: all paths of a design, and those that end in one place.
 
-    ``measured`` is the delay of the slowest path of each design in ps (designs,).
+    Of paths: terms ``rows`` (paths, names), ``known`` part of the delay in ps, and the ``group``. Of groups: the
+    ``measured`` delay of the slowest path in ps, the ``design``, and whether the group is the ``whole`` design.
     """
 
     rows: Floats
     known: Floats
-    design: Numbers
+    group: Numbers
     measured: Floats
+    design: Numbers
+    whole: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, blocks: Sequence[Floats], known: Sequence[Floats], measured: Floats) -> Paths:
-        """The paths of designs; the paths of each design are contiguous."""
-        number = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])
-        return cls(np.vstack(blocks), np.concatenate(known), number, measured)
+    def of(cls, groups: Sequence[Group]) -> Paths:
+        """The paths of groups; the groups of each design are contiguous."""
+        number = np.repeat(np.arange(len(groups)), [len(group.rows) for group in groups])
+        return cls(
+            np.vstack([group.rows for group in groups]),
+            np.concatenate([group.known for group in groups]),
+            number,
+            np.array([group.measured for group in groups]),
+            np.array([group.design for group in groups]),
+            np.array([group.whole for group in groups]),
+        )
 
     def only(self, chosen: Numbers) -> Paths:
-        """The paths of the ``chosen`` designs, which are renumbered."""
-        rows = np.isin(self.design, chosen)
-        number = np.searchsorted(chosen, self.design[rows])
-        return Paths(self.rows[rows], self.known[rows], number, self.measured[chosen])
+        """The paths of the ``chosen`` designs; groups are renumbered."""
+        groups = np.isin(self.design, chosen)
+        rows = groups[self.group]
+        number = np.searchsorted(np.flatnonzero(groups), self.group[rows])
+        kept = (self.measured[groups], self.design[groups], self.whole[groups])
+        return Paths(self.rows[rows], self.known[rows], number, *kept)
 
     def slowest(self, found: Floats) -> Floats:
-        """The delay in ps of each design's slowest path with the coefficients ``found``."""
+        """The delay in ps of each group's slowest path with the coefficients ``found``."""
         delays = self.rows @ found + self.known
-        return np.maximum.reduceat(delays, np.searchsorted(self.design, np.arange(len(self.measured))))
+        return np.maximum.reduceat(delays, np.searchsorted(self.group, np.arange(len(self.measured))))
+
+    def misses(self, found: Floats) -> Floats:
+        """Unsigned relative error of each design's delay."""
+        return np.abs(self.slowest(found) / self.measured - 1)[self.whole]
+
+
+class Group(NamedTuple):
+    """Paths of one design, all (``whole``) or those that end in one place, and the delay of the slowest in ps."""
+
+    rows: Floats
+    known: Floats
+    measured: float
+    design: int
+    whole: bool = True
 
 
 def fit_delay(samples: Sequence[Sample], sram: Sram) -> dict[str, Any]:
     """Fit the delay law: `start` in ps, `value` (coefficients in ps by place, kind and term) and `error`."""
     tables = [[path_terms(path) for path in sample.spec.paths()] for sample in samples]
-    names = list(dict.fromkeys(name for group in tables for table in group for name in table))
-    blocks = [np.array([[table.get(n, 0.0) for n in names] for table in group]) for group in tables]
-    known = [np.array([_memory_ps(path, sram) for path in sample.spec.paths()]) for sample in samples]
-    paths = Paths.of(blocks, known, np.array([sample.critical_path_ps for sample in samples]))
+    names = list(dict.fromkeys(name for table in tables for path in table for name in path))
+    groups = [
+        group
+        for number, (sample, table) in enumerate(zip(samples, tables, strict=True))
+        for group in _groups(
+            number, sample, [[path.get(name, 0.0) for name in names] for path in table], sram
+        )
+    ]
+    paths = Paths.of(groups)
     kinds, found = _search(paths, names)
-    miss, folds = np.abs(paths.slowest(found) / paths.measured - 1), _held_out(paths, names)
+    miss, folds = paths.misses(found), _held_out(paths, names)
     errors = fitting.Errors(
         float(miss.mean()), float(miss.max()), float(folds.mean()), float(folds.max()), len(samples)
     )
@@ -100,6 +138,24 @@ def fit_delay(samples: Sequence[Sample], sram: Sram) -> dict[str, Any]:
     for (place, kind, term), value in values.items():
         nested.setdefault(place, {}).setdefault(kind, {})[term] = _digits(value)
     return {START: _digits(start), "value": nested, "error": errors.plain()}
+
+
+def _groups(number: int, sample: Sample, rows: list[list[float]], sram: Sram) -> Iterator[Group]:
+    """All paths of a design, and those that end in each place whose slowest path is known."""
+    paths = sample.spec.paths()
+    terms, known = np.array(rows), np.array([_memory_ps(path, sram) for path in paths])
+    yield Group(terms, known, sample.critical_path_ps, number)
+    ends = [_end(path) for path in paths]
+    for place, measured in sample.places_ps.items():
+        inside = [index for index, end in enumerate(ends) if end == place]
+        if inside and measured >= _LEAST_SHARE * sample.critical_path_ps:
+            yield Group(terms[inside], known[inside], measured, number, whole=False)
+
+
+def _end(path: Path) -> str | None:
+    """The place of a path's last step; nets that drive many loads are part of the step behind them."""
+    steps = [step for step in path.steps if step.count and step.kind != BROADCAST.name]
+    return steps[-1].place if steps else None
 
 
 def _digits(value: float) -> float:
@@ -141,8 +197,8 @@ def _search(paths: Paths, names: Sequence[Name]) -> tuple[dict[tuple[str, str], 
     member = np.array([kinds.index(name[1:]) for name in names])
     guess = np.log([_GUESS.get(kind, 1.0) for kind in kinds])
     gates = paths.rows @ np.exp(guess)[member]
-    slowest = Paths(gates[:, None], 0 * gates, paths.design, paths.measured).slowest(np.ones(1))
-    guess += np.log(np.median(paths.measured / slowest))
+    slowest = paths._replace(rows=gates[:, None], known=0 * gates).slowest(np.ones(1))
+    guess += np.log(np.median((paths.measured / slowest)[paths.whole]))
     best, least = np.zeros(0), np.inf
     for descent in _DESCENTS:
         found = np.concatenate([guess, np.zeros(len(names))])
@@ -157,19 +213,21 @@ def _search(paths: Paths, names: Sequence[Name]) -> tuple[dict[tuple[str, str], 
 
 
 def _miss(found: Floats, paths: Paths, member: Numbers, guess: Floats, smooth: float) -> tuple[float, Floats]:
-    """The loss to be minimized, and its gradient: squared errors of the designs and squared distances from guesses."""
+    """The loss to be minimized, and its gradient: errors of the groups and squared distances from the guesses."""
     shared, apart = np.split(found, [len(guess)])
     values = np.exp(shared[member] + apart)
     delays = paths.rows @ values + paths.known
-    first = np.searchsorted(paths.design, np.arange(len(paths.measured)))
-    logs = np.log(delays / paths.measured[paths.design]) / smooth
+    first = np.searchsorted(paths.group, np.arange(len(paths.measured)))
+    logs = np.log(delays / paths.measured[paths.group]) / smooth
     largest = np.maximum.reduceat(logs, first)
-    parts = np.exp(logs - largest[paths.design])
+    parts = np.exp(logs - largest[paths.group])
     totals = np.add.reduceat(parts, first)
     miss = smooth * (largest + np.log(totals))
     off = shared - guess
-    loss = np.sum(miss**2) + _TRUST * np.sum(off**2) + _TRUST_PLACE * np.sum(apart**2)
-    slopes = (2 * miss / totals)[paths.design] * parts / delays
+    far = np.where(paths.whole, 1.0, np.sqrt(1 + (miss / _LINEAR) ** 2))
+    costs = np.where(paths.whole, miss**2, 2 * _LINEAR**2 * (far - 1))
+    loss = np.sum(costs) + _TRUST * np.sum(off**2) + _TRUST_PLACE * np.sum(apart**2)
+    slopes = (2 * miss / far / totals)[paths.group] * parts / delays
     steps = (paths.rows.T @ slopes) * values
     kinds = np.bincount(member, steps, minlength=len(guess))
     return float(loss), np.concatenate([kinds + 2 * _TRUST * off, steps + 2 * _TRUST_PLACE * apart])
@@ -177,12 +235,11 @@ def _miss(found: Floats, paths: Paths, member: Numbers, guess: Floats, smooth: f
 
 def _held_out(paths: Paths, names: Sequence[Name]) -> Floats:
     """Relative errors of designs that were left out of the fit (cross-validation)."""
-    count = len(paths.measured)
-    miss, number = np.zeros(count), np.arange(count)
+    number = np.unique(paths.design)
+    miss, count = np.zeros(len(number)), len(number)
     for fold in range(min(_FOLDS, count)):
         out = number % _FOLDS == fold
         if not out.all():
             _, found = _search(paths.only(number[~out]), names)
-            unseen = paths.only(number[out])
-            miss[out] = np.abs(unseen.slowest(found) / unseen.measured - 1)
+            miss[out] = paths.only(number[out]).misses(found)
     return miss

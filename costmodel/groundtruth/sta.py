@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -305,9 +306,20 @@ class Graph:
 
     def name(self, instance: int) -> str:
         """Cell and path of an instance."""
+        kind, number = self.of(instance)
+        cell = self.strengths[self.kinds.index(kind)][int(self.sizes[instance])].name
+        return f"{cell} {self.flat.names[kind][number]}"
+
+    def of(self, instance: int) -> tuple[str, int]:
+        """The cell type of an instance, and its number among those of the type in the flat netlist."""
         kind = int(np.searchsorted(self.first, instance, side="right")) - 1
-        cell = self.strengths[kind][int(self.sizes[instance])].name
-        return f"{cell} {self.flat.names[self.kinds[kind]][instance - self.first[kind]]}"
+        return self.kinds[kind], instance - self.first[kind]
+
+    @cached_property
+    def into(self) -> tuple[Ints, Ints]:
+        """Timing edges sorted by the net they lead to, and where those of each net begin."""
+        order = np.argsort(self.target, kind="stable")
+        return order, np.searchsorted(self.target[order], np.arange(self.flat.nets + 2))
 
     def default_slew(self) -> float:
         """Slew of clocks and inputs in ps: that of a buffer that drives eight of its kind."""
@@ -331,6 +343,14 @@ class Graph:
         for edge in (0, 1):
             launch.put(nets, edge, np.zeros(len(nets)), np.full(len(nets), slew))
         return launch
+
+
+class Step(NamedTuple):
+    """One step of a path: the instance (None for an input or a macro), the net it drives, and when that switches."""
+
+    instance: int | None
+    net: int
+    arrival_ps: float
 
 
 class Launch:
@@ -411,23 +431,29 @@ class Wave:
 
     def _trace(self, net: int, edge: int) -> tuple[str, ...]:
         """Cell types and instances from start to end, with the time each output arrives."""
-        g, steps = self.graph, list[str]()
-        order = np.argsort(g.target, kind="stable")
-        first = np.searchsorted(g.target[order], np.arange(g.flat.nets + 2))
+        g, lines = self.graph, list[str]()
+        for step in self.steps(net, edge):
+            if step.instance is None:
+                lines.append(f"{self._start(step.net)} {step.arrival_ps:.1f}")
+            else:
+                tree = " + buffer tree" if lines and g.added[step.net] else ""
+                lines.append(f"{g.name(step.instance)}{tree} {step.arrival_ps:.1f}")
+        return tuple(lines)
+
+    def steps(self, net: int, edge: int) -> list[Step]:
+        """The slowest path to an edge of a net, from its start."""
+        g, steps = self.graph, list[Step]()
+        order, first = g.into
         while True:
             into = order[first[net] : first[net + 1]]
             into = into[g.after[into] == edge]
             arrival = self.arrival[g.source[into], g.before[into]] + self.delay[into] + g.added[net]
             hit = into[np.isclose(arrival, self.arrival[net, edge], rtol=1e-9, atol=1e-6)]
-            if not len(hit):
-                return (f"{self._start(net)} {self.arrival[net, edge]:.1f}", *reversed(steps))
-            step = int(hit[0])
-            cell = g.name(int(g.instance[step]))
-            if g.source[step] == g.clock:
-                return (f"{cell} {self.arrival[net, edge]:.1f}", *reversed(steps))
-            tree = " + buffer tree" if g.added[net] else ""
-            steps.append(f"{cell}{tree} {self.arrival[net, edge]:.1f}")
-            net, edge = int(g.source[step]), int(g.before[step])
+            cell = int(g.instance[hit[0]]) if len(hit) else None
+            steps.append(Step(cell, net, float(self.arrival[net, edge])))
+            if not len(hit) or g.source[hit[0]] == g.clock:
+                return steps[::-1]
+            net, edge = int(g.source[hit[0]]), int(g.before[hit[0]])
 
     def _start(self, net: int) -> str:
         """The macro that drives a net, or `input`."""

@@ -52,7 +52,7 @@ def fitted(designs: list[Any], truth: float) -> tuple[list[Any], dict[str, Any]]
             + 40
             for path in spec.paths()
         )
-        samples.append(SimpleNamespace(spec=spec, critical_path_ps=slowest))
+        samples.append(SimpleNamespace(spec=spec, critical_path_ps=slowest, places_ps={}))
     return samples, path_fit.fit_delay(samples, SRAM)
 
 
@@ -70,8 +70,11 @@ def test_a_law_of_delays_is_found_and_its_errors_are_those_stated(designs: list[
 
 def paths(*measured: float) -> path_fit.Paths:
     """Two designs, of two paths and of one."""
-    blocks = [np.array([[1.0, 2.0], [1.0, 5.0]]), np.array([[1.0, 1.0]])]
-    return path_fit.Paths.of(blocks, [np.array([10.0, 0.0]), np.array([3.0])], np.array(measured))
+    rows = (np.array([[1.0, 2.0], [1.0, 5.0]]), np.array([[1.0, 1.0]]))
+    known = (np.array([10.0, 0.0]), np.array([3.0]))
+    return path_fit.Paths.of(
+        [path_fit.Group(*each) for each in zip(rows, known, measured, (0, 1), strict=True)]
+    )
 
 
 def test_a_designs_delay_is_that_of_its_slowest_path_and_what_is_known() -> None:

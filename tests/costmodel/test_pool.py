@@ -155,7 +155,7 @@ def test_a_design_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
     def measured(spec: Spec, *_: Any) -> measuring.Sample:
         calls.append(spec)
-        return measuring.Sample(spec, {}, 0.0, {}, float(len(calls)), (), 0.0, None)  # type: ignore[arg-type]
+        return measuring.Sample(spec, {}, 0.0, {}, float(len(calls)), (), {}, 0.0, None)  # type: ignore[arg-type]
 
     monkeypatch.setattr(measuring, "_measured", measured)
     found = [measuring.measure(spec, ASAP7, generate) for spec in (SPECS[0], SPECS[0], SPECS[1])]
@@ -207,7 +207,7 @@ def test_what_is_measured_of_a_manifest_tells_measurements_apart(
     monkeypatch.setattr(
         measuring,
         "_measured",
-        lambda spec, *_: measuring.Sample(spec, {}, 0.0, {}, float(next(times)), (), 0.0, None),  # type: ignore[arg-type]
+        lambda spec, *_: measuring.Sample(spec, {}, 0.0, {}, float(next(times)), (), {}, 0.0, None),  # type: ignore[arg-type]
     )
     assert [measured(plain), measured({**plain, "hash": "b"}), measured({**plain, **change})] == [1, 1, 2]
 
