@@ -1,7 +1,7 @@
 """The slowest path of every place of a design, where static timing of the whole gives one path alone.
 
-A path counts for the last place in which it spends a good part of its time: registers often stand behind a multiplexer
-or an inverter of another block than the one whose logic decides the path.
+A path counts for the last place in which it stays for a good part of its time: registers often stand behind a
+multiplexer or an inverter of another block than the one whose logic decides the path.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from costmodel.groundtruth import sta
 from costmodel.groundtruth.flatten import Ints, flatten
 from costmodel.groundtruth.synthesis import Mapped
 
-#: A path counts for no place in which it spends a smaller share of its time.
+#: A path counts for no place in which it stays for a smaller share of its time.
 _SHARE = 0.12
 
 
@@ -55,14 +55,15 @@ def _numbered(graph: sta.Graph, places: Mapping[str, str]) -> tuple[list[str], I
 
 
 def _last(steps: list[sta.Step], numbers: Ints) -> int:
-    """The number of the last place in which a path spends a good part of its time, -1 if there is none."""
-    spent: dict[int, float] = {}
-    before = 0.0
-    order: list[int] = []
+    """The number of the last place in which a path stays for a good part of its time, -1 if there is none."""
+    enough = _SHARE * steps[-1].arrival_ps
+    last = here = -1
+    entered = before = 0.0
     for step in steps:
         place = -1 if step.instance is None else int(numbers[step.instance])
-        spent[place] = spent.get(place, 0.0) + step.arrival_ps - before
+        if place != here:
+            here, entered = place, before
         before = step.arrival_ps
-        order.append(place)
-    good = [place for place in order if place >= 0 and spent[place] >= _SHARE * before]
-    return good[-1] if good else -1
+        if here >= 0 and before - entered >= enough:
+            last = here
+    return last
