@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from blueprint.families.ternary_lut import TernaryLutSpec
+from blueprint.unit import ADDER, BROADCAST, MUX, Path
 from costmodel.calibration import path_fit
 from costmodel.technology import technology
 
@@ -110,3 +111,36 @@ def test_twice_as_slow_is_as_wrong_as_half() -> None:
     half, twice = (path_fit._miss(at, paths(13 * f, 5 * f), member, guess, 1e-3)[0] for f in (0.5, 2.0))
     assert half == pytest.approx(twice, rel=1e-2) and half > 0.9
     assert path_fit._miss(at, exact, member, guess, 1e-3)[0] < 1e-4
+
+
+def test_a_path_that_never_is_the_slowest_is_learned_from_its_place() -> None:
+    """Two places with one adder each; the second takes 10 ps a bit but is never a design's slowest path."""
+    names = [("any", path_fit.START, path_fit.START), ("a", "mux", "levels"), ("b", "xor_row", "one")]
+    whole, apart = [], []
+    for number, size in enumerate((4.0, 6.0, 8.0, 12.0, 16.0, 24.0)):
+        rows = np.array([[1.0, size, 0.0], [1.0, 0.0, size / 3]])
+        whole.append(path_fit.Group(rows, np.zeros(2), 40 + 20 * size, number))
+        apart.append(path_fit.Group(rows[1:], np.zeros(1), 40 + 45 * size / 3, number, whole=False))
+    both = [group for pair in zip(whole, apart, strict=True) for group in pair]
+    _, taught = path_fit._search(path_fit.Paths.of(both), names)
+    _, guessed = path_fit._search(path_fit.Paths.of(whole), names)
+    assert taught[2] == pytest.approx(45, rel=0.1)
+    assert abs(guessed[2] - 45) > 2 * abs(taught[2] - 45)
+
+
+def test_errors_are_those_of_designs_and_places_that_are_fast_are_left_out(designs: list[Any]) -> None:
+    samples, alone = fitted(designs, 7.0)
+    for sample in samples:
+        sample.places_ps = {"lane": 0.39 * sample.critical_path_ps, "nowhere": sample.critical_path_ps}
+    assert path_fit.fit_delay(samples, SRAM) == alone
+    for sample in samples:
+        sample.places_ps = {"lane": 0.41 * sample.critical_path_ps}
+    assert path_fit.fit_delay(samples, SRAM)["error"]["rows"] == len(designs)
+    assert path_fit.fit_delay(samples, SRAM) != alone
+
+
+def test_the_end_of_a_path_is_its_last_step_that_is_there() -> None:
+    adder, wires = ADDER("lane", 1, width=8), BROADCAST("control", 1, fanout=9)
+    assert path_fit._end(Path("p", (MUX("fetch", 1, entries=2, width=8), adder, wires))) == "lane"
+    assert path_fit._end(Path("p", (adder, MUX("fetch", 0, entries=2, width=8)))) == "lane"
+    assert path_fit._end(Path("p", (wires,))) is None
