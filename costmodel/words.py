@@ -1,4 +1,4 @@
-"""Names of recipes and of models of wires; this file loads nothing, so help is quick."""
+"""Names of recipes, of parts of a cost model and of models of wires; this file loads nothing, so help is quick."""
 
 from __future__ import annotations
 
@@ -7,5 +7,7 @@ LEAST = "area/4"
 #: The same netlist with real buffers and, for a given period, stronger cells and faster adders; timed with wires.
 BUFFERED = "buffered/1"
 RECIPES = (LEAST, BUFFERED)
+#: Parts of a cost model that can be fitted alone.
+PARTS = ("area", "delay", "energy")
 #: Models of wires: none, the library's own, a statistical one.
 WIRES = ("none", "library", "model")

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from blueprint import registry
+from blueprint.errors import ParamError
+from blueprint.files.nearest import suggestion
 from blueprint.spec import Spec
 from blueprint.unit import Unit
 from costmodel.calibration import fitting, path_fit, pool, sampling
@@ -24,9 +26,14 @@ from costmodel.model import estimate, features, glitches
 from costmodel.model.estimate import ANY, Coefficients
 from costmodel.technology import importing
 from costmodel.technology.technology import Technology, load
+from costmodel.words import PARTS
 from toolchain import files, yosys
 
 SEED = 0
+#: The groups of a technology file that each part of a model is.
+_GROUPS: Mapping[str, tuple[str, ...]] = dict(
+    zip(PARTS, (("area", "leakage"), ("delay",), ("energy", glitches.GROUP)), strict=True)
+)
 #: The technology whose areas, in proportion, are what is expected of another one, and how far that is trusted: a place
 #: of which few designs were measured has more terms than rows. `docs/cost_model.md` has what it brings.
 REFERENCE, _TRUST_REFERENCE = "asap7", 0.3
@@ -44,12 +51,16 @@ def calibrate(
     seed: int = SEED,
     note: Note = lambda _: None,
     recipe: str | None = None,
+    only: str | None = None,
 ) -> Technology:
     """Fit a model to `designs` synthesized designs of every family and return the technology with it.
 
     If `designs` is `None`, every family says how many. `seed` draws the designs. `recipe` names the synthesis recipe,
-    by default that of the technology, and is recorded in the model. Raises what generation and synthesis raise.
+    by default that of the technology, and is recorded in the model. `only` is one of `costmodel.words.PARTS`: that part
+    is fitted, and the technology keeps the others. Raises what generation and synthesis raise, and `ParamError` for an
+    unknown part or where there are no others.
     """
+    check_part(technology, only, recipe)
     specs: list[Spec] = []
     for kind in registry.families().values():
         count = kind.facets.samples.calibration.designs if designs is None else designs
@@ -57,7 +68,25 @@ def calibrate(
         specs += sampling.designs(kind, count, seed)
     chosen = recipe or recipes.of(technology)
     samples = pool.measure_all(specs, technology, generate, note, chosen)
-    return technology.with_model(model(samples, technology, seed, chosen))
+    fitted = model(samples, technology, seed, chosen)
+    if only is not None:
+        fitted = {**technology.model, **{name: fitted[name] for name in _GROUPS[only]}}
+    return technology.with_model(fitted)
+
+
+def check_part(technology: Technology, only: str | None, recipe: str | None) -> None:
+    """Check early that a part of the model can be fitted alone. Raises `ParamError`."""
+    if only is None:
+        return
+    if only not in PARTS:
+        raise ParamError(f"only must be one of {', '.join(PARTS)}, not {only!r}{suggestion(only, PARTS)}")
+    if technology.recipe is None:
+        raise ParamError(
+            f"only must be given for a technology that is calibrated, not for {technology.name}, which is not"
+        )
+    if recipe not in (None, technology.recipe):
+        what = f"Recipe must be {technology.recipe} where only {only} is fitted, that of the other parts"
+        raise ParamError(f"{what}, not {recipe}")
 
 
 def source(designs: int, seed: int, recipe: str) -> str:

@@ -31,10 +31,10 @@ _STEPS = 400
 #: Smoothing of the maximum, as a share of the delay. Each descent goes through one sequence; the best one is taken.
 _DESCENTS = ((0.3, 0.1, 0.03, 0.01), (0.1, 0.03, 0.01), (0.01,))
 #: Weights of the guess of a kind, and of the shared value of a kind at a place, relative to one measured design.
-_TRUST, _TRUST_PLACE = 0.02, 0.1
+_TRUST, _TRUST_PLACE = 0.01, 0.3
 #: Of the slowest path of a place: the error of a logarithm from which on it counts linearly, and the share of the
 #: design's delay below which it is left out.
-_LINEAR, _LEAST_SHARE = 0.3, 0.4
+_LINEAR, _LEAST_SHARE = 0.3, 0.3
 #: Guesses in gate delays, for the terms whose guess is not 1.
 _GUESS: Mapping[tuple[str, str], float] = {
     (START, START): 3.0,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from costmodel.words import RECIPES
+from costmodel.words import PARTS, RECIPES
 from ternforge import choices, words
 from ternforge.options import force_option, out_option
 from ternforge.session import Session, line, table
@@ -90,11 +90,22 @@ def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, for
     help="Designs of every family to synthesize; more make predictions better.  [default: 10 to 30, as the family "
     "says]",
 )
+@click.option(
+    "--only",
+    type=choices.Named(lambda: PARTS),
+    help="Fit this part of the model and keep the others; of a technology that is calibrated.",
+)
 @out_option(choices.FILE, "FILE.yaml", "Technology file to write; without it the file itself.")
 @force_option
 @click.pass_obj
 def calibrate_(
-    session: Session, name: str, recipe: str | None, designs: int | None, out: str | None, force: bool
+    session: Session,
+    name: str,
+    recipe: str | None,
+    designs: int | None,
+    only: str | None,
+    out: str | None,
+    force: bool,
 ) -> None:
     """Synthesize random designs in the technology NAME (or file) and fit its cost model; takes some minutes.
 
@@ -102,7 +113,9 @@ def calibrate_(
     """
     from ternforge.verbs import tech as verb
 
-    answer = verb.technology_calibrate(name, out, session.note, recipe=recipe, designs=designs, force=force)
+    answer = verb.technology_calibrate(
+        name, out, session.note, recipe=recipe, designs=designs, only=only, force=force
+    )
     text = f"wrote {answer['file']}: cost model of {answer['name']} calibrated, recipe {answer['recipe']}"
     session.answer(answer, [text])
 

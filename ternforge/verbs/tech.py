@@ -48,14 +48,16 @@ def technology_calibrate(
     *,
     recipe: str | None = None,
     designs: int | None = None,
+    only: str | None = None,
     force: bool = False,
 ) -> Answer:
     """Fit the cost model of a technology to synthesis and write it, to its own file where ``out`` is not given.
 
     ``recipe`` is how designs are synthesized, by default that of the file, and what every later prediction is of.
     ``designs`` are designs of every family, by default as many as each says.
+    ``only`` is ``area``, ``delay`` or ``energy``: the file keeps the other parts of its model.
     Takes minutes; when interrupted, the same call goes on. ``errors`` are those of the fit, by quantity.
-    ``ParamError`` for an unknown recipe.
+    ``ParamError`` for an unknown recipe or part, and for a part of a technology that was not calibrated.
     """
     from costmodel.calibration import calibration
     from generator import export
@@ -63,7 +65,9 @@ def technology_calibrate(
     facts = files.load(name)
     path = check_file(out if out is not None else facts.path, YAML, schema=schemas.TECHNOLOGY, force=force)
     chosen = recipes.choose(recipe, None, None, recipes.of(facts))
-    fitted = calibration.calibrate(facts, export.write_hardware, designs=designs, note=note, recipe=chosen)
+    fitted = calibration.calibrate(
+        facts, export.write_hardware, designs=designs, note=note, recipe=chosen, only=only
+    )
     with output_file(path, YAML, "tech", schema=schemas.TECHNOLOGY, force=force) as draft:
         calibration.write(fitted, draft)
     errors = {key: group["error"] for key, group in fitted.model.items() if "error" in group}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,42 @@ def test_model_of_a_few_designs_round_trips_through_its_file(samples: list[Sampl
     assert again.fingerprint == tech.fingerprint
     assert calibration.write(again, tmp_path / "twice.yaml").read_bytes() == path.read_bytes()
     assert validation.compare(samples, again).mean_error < 0.05
+
+
+def test_one_part_of_a_model_is_fitted_and_the_others_stay(
+    samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tech = technology.load("asap7")
+    monkeypatch.setattr(calibration.pool, "measure_all", lambda *_: samples)
+    monkeypatch.setattr(calibration.sampling, "designs", lambda *_: [])
+    for part, groups in {
+        "area": {"area", "leakage"},
+        "delay": {"delay"},
+        "energy": {"energy", "glitches"},
+    }.items():
+        fitted = calibration.calibrate(tech, write_hardware, only=part).model
+        changed = {name for name in fitted if fitted[name] != tech.model[name]}
+        assert changed == groups and set(fitted) == set(tech.model)
+        assert all(fitted[name]["source"].startswith("6 random designs") for name in groups)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"only": "delays"}, "only must be one of area, delay, energy, not 'delays'; did you mean 'delay'?"),
+        (
+            {"only": "delay", "recipe": "area/4"},
+            "Recipe must be buffered/1 where only delay is fitted, that of the other parts, not area/4",
+        ),
+    ],
+)
+def test_a_part_that_cannot_be_fitted_alone_is_refused(given: dict[str, str], text: str) -> None:
+    with pytest.raises(ParamError, match=f"^{re.escape(text)}$"):
+        calibration.calibrate(technology.load("asap7"), write_hardware, **given)  # type: ignore[arg-type]
+    bare = technology.load("asap7").with_model({})
+    text = "only must be given for a technology that is calibrated, not for asap7, which is not"
+    with pytest.raises(ParamError, match=f"^{re.escape(text)}$"):
+        calibration.calibrate(bare, write_hardware, only="area")
 
 
 def test_page_shows_every_design(samples: list[Sample]) -> None:
