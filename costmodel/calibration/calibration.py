@@ -30,9 +30,9 @@ from costmodel.words import PARTS
 from toolchain import files, yosys
 
 SEED = 0
-#: The groups of a technology file that each part of a model is.
+#: The groups of a technology file that each part of a model is; glitches depend on delays and on energies.
 _GROUPS: Mapping[str, tuple[str, ...]] = dict(
-    zip(PARTS, (("area", "leakage"), ("delay",), ("energy", glitches.GROUP)), strict=True)
+    zip(PARTS, (("area", "leakage"), ("delay",), ("energy",)), strict=True)
 )
 #: The technology whose areas, in proportion, are what is expected of another one, and how far that is trusted: a place
 #: of which few designs were measured has more terms than rows. `docs/cost_model.md` has what it brings.
@@ -71,6 +71,9 @@ def calibrate(
     fitted = model(samples, technology, seed, chosen)
     if only is not None:
         fitted = {**technology.model, **{name: fitted[name] for name in _GROUPS[only]}}
+        if only != "area":
+            timed = technology.with_model(fitted)
+            fitted[glitches.GROUP] = _glitches(samples, timed, source(len(samples), seed, chosen))
     return technology.with_model(fitted)
 
 
@@ -112,9 +115,6 @@ def model(samples: Sequence[Sample], technology: Technology, seed: int, recipe: 
     energy, misses = fit_places(tables, [sample.switched.energies for sample in samples], wholes)
     delay = path_fit.fit_delay(samples, technology.sram)
     timed = technology.with_model({"delay": delay, "energy": {"value": energy}})
-    more = [sample.switched.glitches for sample in samples]
-    tables = [glitch_table(sample, timed) for sample in samples]
-    glitch, lost = fit_places(tables, [found.energies if found else {} for found in more], wholes)
     leak = sum(s.leakage_nw for s in samples) / sum(s.area_um2 for s in samples)
     return {
         "area": {"unit": "um2", "source": origin, "seed": seed, "value": area, "error": errors},
@@ -126,14 +126,22 @@ def model(samples: Sequence[Sample], technology: Technology, seed: int, recipe: 
             "value": energy,
             "error": misses,
         },
-        glitches.GROUP: {
-            "unit": "pJ",
-            "source": f"{origin}; toggles with the library's delays beyond those without, in a sample of the same "
-            "cycles",
-            "value": glitch,
-            "error": lost,
-        },
+        glitches.GROUP: _glitches(samples, timed, origin),
         "leakage": {"unit": "nW/um2", "source": origin, "value": _digits(leak)},
+    }
+
+
+def _glitches(samples: Sequence[Sample], timed: Technology, origin: str) -> dict[str, Any]:
+    """The group of glitches, with the delays and the energies of `timed`."""
+    more = [sample.switched.glitches for sample in samples]
+    tables = [glitch_table(sample, timed) for sample in samples]
+    wholes = [sample.energy_pj for sample in samples]
+    value, error = fit_places(tables, [found.energies if found else {} for found in more], wholes)
+    return {
+        "unit": "pJ",
+        "source": f"{origin}; toggles with the library's delays beyond those without, in a sample of the same cycles",
+        "value": value,
+        "error": error,
     }
 
 
