@@ -23,13 +23,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
 from typing import IO, Any
 
+from dse import prune
 from dse.batch import Batch, empty, encode
 from dse.problem import Problem
 from dse.space import Indices
@@ -55,11 +56,19 @@ class Answer:
     def counts(self) -> tuple[int, int]:
         """Points, and feasible ones."""
         facts = json.loads(self.header)
-        return facts["points"], facts["points"] - sum(facts["counts"].values())
+        return facts["points"], feasible(facts)
+
+
+def feasible(header: Mapping[str, Any]) -> int:
+    """Points that are known to be feasible, by the header of a batch."""
+    excluded = sum(header["counts"].values()) + sum(header.get("pruned", {}).values())
+    return int(header["points"] - excluded)
 
 
 def answer(problem: Problem, indices: Indices, known: Batch | None = None) -> Answer:
     """Evaluate one batch; points that one of ``known`` dominates, a front so far, may be left out of the answer's."""
+    if problem.space.pruned:
+        return Answer(*prune.answer(problem, indices, known))
     batch = problem.evaluate(indices)
     return Answer(*encode(batch, problem.space.share), problem.front(batch, known))
 

@@ -25,6 +25,7 @@ from dse.problem import FACTS, Problem
 from dse.space_file import read_space
 from dse.store import StudyError
 from ternforge import cli
+from tests.dse import test_systems as systems
 from tests.dse import toy
 from tests.dse.test_merge import TWO, rows
 from tests.dse.test_resume import Stops
@@ -126,6 +127,22 @@ def test_two_workers_of_a_scheduler_make_the_study_of_one_machine(
     assert (tmp_path / "study/front.csv").read_bytes() == (whole / "front.csv").read_bytes()
     marks = {path.name for path in tmp_path.glob("by-*")}
     assert marks <= {f"by-{worker.pid}" for worker in workers} and marks
+
+
+@pytest.mark.slow
+@needs_dask
+def test_two_workers_of_a_scheduler_make_a_study_of_systems(cluster: Cluster, tmp_path: Path) -> None:
+    """Whole decoders are compiled and estimated on the workers, each batch of eight on one of them."""
+    for _ in range(2):
+        cluster.worker()
+    problem = problem_of(read_space(systems.written(tmp_path)))
+    for name, address in (("study", cluster.address), ("whole", None)):
+        run(problem, tmp_path / name, workers=1, points_csv=False, dask=address).close()
+    assert len(rows(tmp_path / "study")["batches"]) == 3 and rows(tmp_path / "study") == rows(
+        tmp_path / "whole"
+    )
+    front = [(tmp_path / name / "front.csv").read_bytes() for name in ("study", "whole")]
+    assert front[0] == front[1] and front[0].count(b"\n") > 2
 
 
 class Kills(Stops):
