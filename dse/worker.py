@@ -43,6 +43,8 @@ _MOST_DEATHS = 3
 #: Seconds for which a process may be stopped, and after which it must have answered; a batch takes seconds.
 STOPPED_S, ANSWER_S = 30, 900
 _LENGTH = struct.Struct("<Q")
+#: Bytes that a pipe holds.
+_PIPE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Fork:
     def __init__(self, problem: Problem, log: IO[bytes]) -> None:
         asked, ask = os.pipe()
         found, tell = os.pipe()
+        with suppress(OSError):  # a batch is megabytes, and a pipe holds 64 kB otherwise
+            fcntl.fcntl(tell, fcntl.F_SETPIPE_SZ, _PIPE)
         self.pid = os.fork()
         if self.pid == 0:
             try:

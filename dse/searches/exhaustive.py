@@ -45,6 +45,7 @@ def batches(space: Space, known: Indices = NONE) -> Iterator[Indices]:
     for box in of_range(space, 0, space.size, most):
         batch = box.indices
         first, end = np.searchsorted(known, [batch[0], batch[-1] + 1])
-        batch = np.delete(batch, known[first:end] - batch[0])
+        if first < end:
+            batch = np.delete(batch, known[first:end] - batch[0])
         if len(batch):
             yield batch
