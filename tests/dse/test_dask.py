@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
+import pickle
 import re
 import signal
 import socket
@@ -19,11 +20,12 @@ from typing import Any
 import pytest
 
 from blueprint.errors import ParamError
-from dse import dask_pool
+from dse import dask_pool, search
 from dse.explore import problem_of, run
 from dse.problem import FACTS, Problem
 from dse.space_file import read_space
 from dse.store import StudyError
+from dse.worker import answer
 from ternforge import cli
 from tests.dse import test_systems as systems
 from tests.dse import toy
@@ -279,3 +281,27 @@ def test_code_technology_and_numpy_decide_who_may_evaluate(monkeypatch: pytest.M
     assert str(dask_pool.fault(facts, "none", "0")).startswith("technology none (")
     monkeypatch.setattr(dask_pool, "_technology", lambda _: "0")
     assert dask_pool.fault(facts, "asap7", "0") is None
+
+
+#: What a worker does with the batches that a scheduler gives it.
+_ELSEWHERE = """\
+import pickle, sys
+from dse import dask_pool, search
+problem, expected, batches = pickle.load(sys.stdin.buffer)
+found = [dask_pool.evaluate(problem, expected, indices) for indices in batches]
+sys.stdout.buffer.write(pickle.dumps([(each.header, each.payload, each.front.indices.tolist()) for each in found]))
+"""
+
+
+def test_another_process_gives_systems_the_numbers_of_this_one(tmp_path: Path) -> None:
+    """What workers of a scheduler do, without one: whole decoders are compiled there from what was sent."""
+    problem = problem_of(read_space(systems.written(tmp_path)))
+    first, *more = search.asked(problem)
+    sent = pickle.dumps((pickle.dumps(problem), dask_pool.identity(), [first]))
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", _ELSEWHERE], input=sent, cwd=tmp_path, env=env, capture_output=True, check=True
+    )
+    here = answer(problem, first)
+    assert pickle.loads(done.stdout) == [(here.header, here.payload, here.front.indices.tolist())]
+    assert here.counts() == (6, 4) and len(more) == 2
