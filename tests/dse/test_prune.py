@@ -7,6 +7,7 @@ import html
 import re
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,9 @@ from dse import figure, prune, report
 from dse.axis import Axis
 from dse.batch import Batch, drawn
 from dse.cells import Grid, has_runs, runs
-from dse.evaluation import Bounder
+from dse.evaluation import Bounder, Bounds
 from dse.explore import problem_of, run
-from dse.interval import high, low
+from dse.interval import Interval, high, low
 from dse.mesh import of_range
 from dse.problem import Problem
 from dse.shard import Shard
@@ -249,3 +250,18 @@ def test_a_report_says_how_many_are_left_out(tmp_path: Path) -> None:
         for reason, count in study.pruned.items():
             assert f"<tr><td>{reason}</td><td>{count:,}</td></tr>" in html.unescape(page)
         assert f"left out by bounds {sum(study.pruned.values()):,}" in figure._note(study, 10)
+
+
+def test_a_cell_as_good_as_a_known_design_stays() -> None:
+    """Its best may be another design with the same numbers, and both are on the front."""
+    space = SimpleNamespace(objectives={"a": "min", "b": "max"})
+    asked: Any = SimpleNamespace(space=space, scouted=np.array([[1.0, -2.0], [5.0, -9.0]]))
+    metrics = {
+        "a": Interval(np.array([1.0, 1.0, 0.5, 1.5, np.nan, 5.0]), np.full(6, 9.0)),
+        "b": Interval(np.zeros(6), np.array([2.0, 1.5, 1.0, 2.5, 1.0, 9.0])),
+    }
+    grid: Any = SimpleNamespace(cells=(6,))
+    found = prune._beaten(asked, Bounds(metrics, []), grid)
+    assert found.tolist() == [False, True, False, False, False, False]
+    asked.scouted = None
+    assert not prune._beaten(asked, Bounds(metrics, []), grid).any()
