@@ -160,9 +160,8 @@ class Store:
         self._front = front.indices
 
     def _put_front(self, batches: int, front: Batch) -> None:
-        if self._front is not None and np.array_equal(
-            self._front, front.indices
-        ):  # most batches add nothing to it
+        if self._front is not None and np.array_equal(self._front, front.indices):
+            # most batches add nothing to it
             self._connection.execute("UPDATE front SET batches = ?", (batches,))
             return
         header, payload = encode(front)
