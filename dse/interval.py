@@ -84,7 +84,8 @@ def _product(one: Any, other: Any) -> Interval:
 def _quotient(one: Any, other: Any) -> Interval:
     if np.all(low(one) >= 0) and np.all(low(other) > 0):
         return Interval(low(one) / high(other), high(one) / low(other))
-    found = _corners(np.divide, one, other)
+    with np.errstate(all="ignore"):
+        found = _corners(np.divide, one, other)
     through_zero = (low(other) <= 0) & (high(other) >= 0)
     return Interval(np.where(through_zero, -np.inf, found.low), np.where(through_zero, np.inf, found.high))
 
