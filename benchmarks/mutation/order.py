@@ -9,7 +9,11 @@ from pathlib import Path
 from benchmarks.mutation.coverage_map import Map
 
 #: Tests that compare with recorded numbers of any room.
-RECORDED = ("tests/conformance/test_golden.py", "tests/dse/test_recorded.py")
+RECORDED = (
+    "tests/conformance/test_golden.py",
+    "tests/dse/test_recorded.py",
+    "tests/systems/test_recorded.py",
+)
 
 
 def likely(tests: Iterable[str], known: Map, path: str) -> list[str]:
