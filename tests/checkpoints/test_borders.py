@@ -17,7 +17,17 @@ import pytest
 from blueprint.arithmetic import gumbel
 from blueprint.errors import ParamError, SpecError
 from checkpoints import checkpoint as checkpoints
-from checkpoints import digest, faults, gguf_file, gguf_writing, names, reading, reference, safetensors_file
+from checkpoints import (
+    digest,
+    faults,
+    gguf_file,
+    gguf_writing,
+    names,
+    packages,
+    reading,
+    reference,
+    safetensors_file,
+)
 from checkpoints import stored as stored_module
 from checkpoints.checkpoint import Checkpoint, Dense
 from checkpoints.gguf_header import Described, Header
@@ -481,3 +491,23 @@ def test_a_file_of_weights_is_told_by_its_name_or_its_content(tmp_path: Path) ->
     assert reading.read(folder, "tiny").notes == (
         "weights are not read: they must be in model.safetensors, not in model.bin",
     )
+
+
+def test_a_note_on_what_is_not_there_stands_beside_the_others() -> None:
+    model = dataclasses.replace(tiny.MODEL, notes=("one", "two"))
+    found = reading._with_parts(model, {"up", "down", "ffn_sub_norm"})
+    assert found.notes == ("one", "two", reading.NO_GATE) and found.sub_norms and not found.gated
+    assert reading._with_parts(model, {"gate", "up"}).notes == ("one", "two")
+    plain = dataclasses.replace(model, gated=False)
+    assert reading._with_parts(plain, {"up"}).notes == ("one", "two")
+
+
+@pytest.mark.parametrize(("kind", "asked"), [("U8", ["safetensors"]), ("BF16", ["safetensors", "ml_dtypes"])])
+def test_a_package_is_asked_for_where_a_file_needs_it(
+    kind: str, asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, real = list[str](), packages.load
+    monkeypatch.setattr(packages, "load", lambda name, what: loaded.append(name) or real(name, what))
+    content = f'{{"a":{{"dtype":"{kind}","shape":[0],"data_offsets":[0,0]}}}}'.encode()
+    safetensors_file.read_file(written(tmp_path, content))
+    assert loaded == asked
