@@ -43,14 +43,14 @@ class Map:
         """Tests that run one of the lines, quickest first; of a line run at import those that run the file at all.
 
         Coverage sees neither compiled code nor child processes: a file that no test seems to run gets the tests of
-        those that import it, and all of its room.
+        those that import it, and all in folders that are named as its own.
         """
         lines = self.lines.get(path, {})
         found = {test for line in range(first, last + 1) for test in lines.get(line, ())}
         if not found:
             found = self._of_file(path)
         if not found:
-            found = {test for test in self.seconds if test.startswith(f"tests/{path.split('/')[0]}/")}
+            found = {test for test in self.seconds if test.startswith(folders(path))}
             found |= {test for file in self._above(path) for test in self._of_file(file)}
         return sorted(found, key=lambda test: (self.seconds.get(test, 1.0), test))
 
@@ -66,6 +66,11 @@ class Map:
                 found.add(file)
                 todo += [] if self._of_file(file) else [file]
         return found
+
+
+def folders(path: str) -> tuple[str, ...]:
+    """Folders of tests that are named as those that a file lies in."""
+    return tuple(f"tests/{part}/" for part in path.split("/")[:-1])
 
 
 def importers(sources: Path) -> dict[str, set[str]]:

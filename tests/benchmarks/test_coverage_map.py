@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.mutation.coverage_map import Map, importers
+from benchmarks.mutation.coverage_map import Map, folders, importers
 
 LINES = {
     "dse/a.py": {3: {"tests/dse/test_a.py::one"}, 4: {"tests/dse/test_a.py::two", "tests/dse/test_a.py::one"}}
@@ -24,8 +24,9 @@ def test_a_line_run_at_import_has_the_tests_of_its_file() -> None:
     assert KNOWN.tests("dse/a.py", 1, 1) == ["tests/dse/test_a.py::two", "tests/dse/test_a.py::one"]
 
 
-def test_a_file_that_coverage_does_not_see_has_the_tests_of_its_room() -> None:
+def test_a_file_that_coverage_does_not_see_has_the_tests_of_its_folders() -> None:
     """Compiled code and child processes."""
+    assert folders("simulator/cosim/axi.py") == ("tests/simulator/", "tests/cosim/")
     assert KNOWN.tests("simulator/engine/eventloop.py", 5, 5) == ["tests/simulator/test_b.py::three"]
 
 
