@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from blueprint import registry
+from blueprint.arithmetic.softmax.inventory import deep_tail
 from blueprint.spec import Spec
 from costmodel.model import estimate, glitches
 from costmodel.technology import technology
@@ -62,3 +63,13 @@ def test_every_place_and_path_of_many_designs_is_that_of_each(family: str) -> No
             if not np.isclose(each[number], alone.get(name, 0.0), rtol=1e-9)
         }
     assert not wrong
+
+
+@pytest.mark.parametrize(("place", "cuts"), [("scale", "scale_cuts"), ("finish", "finish_cuts")])
+def test_last_steps_of_a_block_are_of_the_numbers_of_each_design(place: str, cuts: str) -> None:
+    """Blocks of integers and of floats are cut at other steps, and a path ends with those of its own kind."""
+    specs: list[Any] = drawn("streaming_attention")
+    many: Any = columns(specs)
+    together = sum(unit.count for unit in deep_tail(many.softmax, place, 1, getattr(many, cuts)))
+    alone = [sum(u.count for u in deep_tail(s.softmax, place, 1, getattr(s, cuts))) for s in specs]
+    assert np.broadcast_to(together, COUNT).tolist() == alone

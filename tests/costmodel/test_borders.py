@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from blueprint.systems.instructions import MOVED
 from blueprint.systems.memory_port import MemoryPort
 from costmodel.groundtruth import netlist_files, waves
-from costmodel.systems.schedule import Fetch
+from costmodel.systems.schedule import Fetch, Reader
 from costmodel.technology import selection
 from costmodel.technology.liberty import Cell, Pin
+from tests.systems import small
 from toolchain import cache, compiler
 
 
@@ -108,3 +110,17 @@ def test_a_fetch_waits_for_room_in_its_buffer() -> None:
     turn = 1 + 10 + 2  # to the request, to the word, to the instruction
     assert second == first + 1 and rest[:2] == [first + turn, second + turn]
     assert rest[2:] == [first + 2 * turn, second + 2 * turn]
+
+
+def test_a_load_that_ended_long_ago_is_not_in_the_way() -> None:
+    """Of as many words as the buffer has: one cycle of a load under way would have it wait."""
+    hardware, port = small.hardware(), MemoryPort(latency=40, size=1 << 20)
+    load = hardware.load
+    size = int(load.buffer_words) * load.data_width // 8
+    moved = {"address": 0, "row_bytes": size, "rows": 1, "stride": size, "index": 0, "place": 0}
+    registers = {number: moved.get(name, 0) for number, name in enumerate(MOVED)}
+    fresh, used = Reader(hardware, port), Reader(hardware, port)
+    used.take(registers, 10)
+    assert fresh.take(registers, 10**6) == used.take(registers, 10**6) == 10**6
+    assert (fresh.done, fresh._free) == (used.done, used._free) and fresh.done > fresh._free
+    assert used.take(registers, 10**6 + 1) == fresh._free
