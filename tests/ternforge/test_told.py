@@ -14,10 +14,10 @@ import pytest
 
 from compiler.purpose import Purpose
 from simulator.systems import chrome
-from ternforge import arguments, session
+from ternforge import arguments, cli, session
 from ternforge.record import NAME, Record, _is_inside, undisturbed
 from ternforge.traced import Window
-from ternforge.verbs import apply
+from ternforge.verbs import apply, tech
 
 POINT: dict[str, Any] = {
     "point": "p1", "file": "a b.yaml", "parameters": {"mu": 3, "style": "half"}, "level": "analytic",
@@ -205,3 +205,25 @@ def test_arguments_of_every_kind(holds: Any, values: list[Any]) -> None:
     mine |= {arguments._is_list_of_paths: [[Path("a")], ["a"]], arguments._is_list_of_texts: [["a"]]}
     found = [value for value in others if holds(value)]
     assert len(found) == len(mine[holds]) and all(any(f is v or f == v for v in mine[holds]) for f in found)
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_a_technology_is_shown_with_its_corner_its_files_and_its_notes(
+    calibrated: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {**tech.technology("asap7"), "notes": ["one", "two"], "calibrated": calibrated}
+    monkeypatch.setattr(tech, "technology", {"asap7": told}.get)
+    assert cli.run(["tech", "show", "asap7"]) == 0
+    found = capsys.readouterr().out.splitlines()
+    corner = [f"  {key} {fact.value:g} {fact.unit} ({fact.source})" for key, fact in told["corner"].items()]
+    assert found == [
+        f"asap7: {told['cells']} cells of {told['source']}",
+        *corner,
+        *(f"  {item['file']} sha256 {item['sha256'][:16]}" for item in told["files"]),
+        *("  note: one", "  note: two"),
+        f"  cost model: {'' if calibrated else 'not '}calibrated",
+    ]
+    assert len(corner) == 3 and len(told["files"]) > 2
+    assert cli.run(["tech", "list"]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("asap7 "))
+    assert row.split()[1:4] == ["0.7", "25", str(told["cells"])]
