@@ -294,6 +294,20 @@ def test_numbers_of_every_kind_are_read_by_rows(kind: str) -> None:
     assert found.read(1, 3).tolist() == [[2, 3], [4, 5]] and (found.kind, found.shape) == (kind, (3, 2))
 
 
+def test_rows_of_blocks_are_those_of_the_first_axis() -> None:
+    """Of three axes too: a row of the first has two rows of blocks."""
+    values = np.random.default_rng(3).normal(size=(3, 2, 32)).astype(np.float32)
+    kind = package.GGMLQuantizationType.Q8_0
+    packed = package.quants.quantize(values, kind)
+    whole = package.quants.dequantize(packed, kind)
+    tensor = Described("w", values.shape, kind.value, 0)
+    data = np.frombuffer(packed.tobytes(), np.uint8)
+    assert gguf_file._bytes(PATH, tensor) == data.size
+    found = gguf_file._stored(PATH, tensor, data)
+    for first, last in ((0, 3), (1, 3), (2, 3), (1, 2)):
+        assert np.array_equal(found.float_rows(first, last), whole[first:last])
+
+
 # Writing -------------------------------------------------------------------------------------------------------------
 
 

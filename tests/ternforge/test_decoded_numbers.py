@@ -23,6 +23,7 @@ from checkpoints import packed_folder
 from compiler.prompts import DECODE, PROMPT
 from generator import system_export
 from simulator.systems import decoding, rtl
+from ternforge.cli import run
 from ternforge.decoding import (
     Asked,
     compile_lines,
@@ -32,6 +33,7 @@ from ternforge.decoding import (
     picture_of,
     port,
     prompt_of,
+    simulate_lines,
 )
 from ternforge.decoding import simulate_system as simulate
 from ternforge.proving import verify_lines, verify_system
@@ -170,6 +172,27 @@ def test_energy_is_of_the_cycles_bytes_and_work_of_the_prompt(placed: Placed) ->
         parts = answer["energy_pj"]
         assert answer["energy_pj_per_token"] * passes == pytest.approx(sum(parts.values()))
         assert parts["memory"] == pytest.approx(20 * 8 * sum(answer["traffic_bytes"].values()))
+
+
+def test_the_command_tells_the_text_and_the_numbers_of_a_prompt(
+    placed: Placed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "--checkpoint",
+        placed.checkpoint,
+        "--image",
+        placed.image,
+        "--prompt",
+        PROMPT_TEXT,
+        "--tokens",
+        1,
+    ]
+    assert run(["simulate", str(PRESET), *map(str, words)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    answer = simulate(placed.system, placed.checkpoint, placed.asked(tokens=1))
+    assert lines == list(simulate_lines(answer))
+    text = "\n".join(lines)
+    assert f"{PROMPT_TEXT}{answer['text']}" in text and f"{answer['cycles']:,}" in text
 
 
 def test_an_image_is_as_good_as_compiling_again(placed: Placed, tmp_path: Path) -> None:
