@@ -2,8 +2,10 @@
 
 The whole way is timed, file to committed study: reading, the cost model, every layer of the workload, constraints, the
 front, compression and SQLite; pictures and tables are left out. Rates are designs per second of processor time, which
-says more than the clock on a machine that does other things too. Beside the exhaustive search, on meshes of the axes,
-stands the same way with flat columns: a random sample of the same space, whose designs lie scattered.
+says more than the clock on a machine that does other things too. Of two workers it says how much faster they can be:
+one worker's time over that of their parent and half of theirs, which is what a machine with a core for each takes.
+Beside the exhaustive search, on meshes of the axes, stands the same way with flat columns: a random sample of the same
+space, whose designs lie scattered.
 ``--huge SECONDS`` searches a space of a billion designs for so long, or to its end, and tells the peak of its memory.
 """
 
@@ -16,7 +18,7 @@ import resource
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.explorer_spaces import HUGE, SPACES
 from dse.explore import problem_of, run
@@ -43,18 +45,35 @@ class Ends(Silent):
             raise KeyboardInterrupt
 
 
-def searched(text: str, method: str, workers: int = 1) -> tuple[int, float, float, int]:
-    """Designs of a search, its processor time, its time on the clock and the bytes of its study."""
+class Run(NamedTuple):
+    """Designs of a search, processor time of this process and of its workers, time on the clock, bytes of the study."""
+
+    designs: int
+    processor: float
+    workers: float
+    clock: float
+    size: int
+
+
+def searched(text: str, method: str, workers: int = 1) -> Run:
+    """One search, file to study."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "space.yaml"
         path.write_text(text, encoding="utf-8")
-        begun, worked = time.perf_counter(), time.process_time()
+        begun, worked, others = time.perf_counter(), time.process_time(), _children()
         space = read_space(path).searched(method=method, budget=FLAT if method == "random" else None)
         study = run(problem_of(space), Path(folder) / "study", workers=workers, points_csv=False)
         took, clock = time.process_time() - worked, time.perf_counter() - begun
         designs = study.evaluated
         study.close()  # which folds the log into the file
-        return designs, took, clock, (Path(folder) / "study/study.db").stat().st_size
+        size = (Path(folder) / "study/study.db").stat().st_size
+        return Run(designs, took, _children() - others, clock, size)
+
+
+def _children() -> float:
+    """Processor time of the processes of this one that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def measured(name: str, text: str, repeats: int) -> dict[str, Any]:
@@ -62,8 +81,10 @@ def measured(name: str, text: str, repeats: int) -> dict[str, Any]:
     every = [searched(text, "exhaustive") for _ in range(repeats)]
     some = [searched(text, "random") for _ in range(repeats)]
     two = [searched(text, "exhaustive", 2) for _ in range(repeats)]
-    designs, kept = every[0][0], every[0][0] <= MOST_KEPT
-    mesh, flat = (max(done / took for done, took, _, _ in runs) for runs in (every, some))
+    designs, kept = every[0].designs, every[0].designs <= MOST_KEPT
+    mesh, flat = (max(run.designs / run.processor for run in runs) for runs in (every, some))
+    one = min(run.processor for run in every)
+    shared = min(two, key=lambda run: run.processor + run.workers / 2)
     return {
         "space": name,
         "designs": designs,
@@ -71,27 +92,34 @@ def measured(name: str, text: str, repeats: int) -> dict[str, Any]:
         "designs_per_processor_second": round(mesh),
         "flat": round(flat),
         "ratio": round(mesh / flat, 1),
-        "megabytes": round(every[0][3] / 1e6, 1),
-        "two_workers": round(min(run[2] for run in every) / min(run[2] for run in two), 2),
+        "megabytes": round(every[0].size / 1e6, 1),
+        "two_workers": round(min(run.clock for run in every) / min(run.clock for run in two), 2),
+        "two_workers_possible": round(one / (shared.processor + shared.workers / 2), 2),
+        "parent_share": round(shared.processor / (shared.processor + shared.workers), 2),
     }
 
 
-def huge(text: str, seconds: float) -> dict[str, Any]:
+def huge(text: str, seconds: float, method: str) -> dict[str, Any]:
     """A search of a huge space for some seconds: how far it comes, how fast, and the peak of its memory."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "space.yaml"
         path.write_text(text, encoding="utf-8")
-        space = read_space(path)
+        space = read_space(path).searched(method=method)
         watch, worked, ended = Ends(seconds), time.process_time(), True
+        pruned: dict[str, int] = {}
         try:
-            run(problem_of(space), Path(folder) / "study", workers=1, progress=watch).close()
+            with run(problem_of(space), Path(folder) / "study", workers=1, progress=watch) as study:
+                pruned = study.pruned
         except KeyboardInterrupt:
             ended = False
         return {
             "designs": space.size,
+            "method": method,
             "done": watch.done,
             "to_the_end": ended,
             "designs_per_processor_second": round(watch.done / (time.process_time() - worked)),
+            "processor_seconds": round(time.process_time() - worked, 1),
+            "left_out": pruned,
             "front": watch.front,
             "megabytes_on_disk": round(sum(f.stat().st_size for f in Path(folder).rglob("*")) / 1e6, 1),
             "peak_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3),
@@ -106,17 +134,20 @@ def main() -> int:
     parser.add_argument(
         "--huge", type=float, metavar="SECONDS", help="a billion designs instead, for so long"
     )
+    parser.add_argument("--method", default="exhaustive", help="of the billion designs: exhaustive or pruned")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.huge:
-        print(json.dumps(huge(HUGE, options.huge)))
+        print(json.dumps(huge(HUGE, options.huge, options.method)))
         return 0
     texts = {path.stem: path.read_text(encoding="utf-8") for path in options.spaces} or SPACES
     found = []
     if not options.json:
         print(f"{os.cpu_count()} cores; designs per second of processor time, file to study")
-        print("| space | designs | kept | on meshes | flat | ratio | study, MB | two workers |")
-        print("| --- | --: | --- | --: | --: | --: | --: | --: |")
+        print(
+            "| space | designs | kept | on meshes | flat | ratio | study, MB | two workers | possible | parent |"
+        )
+        print("| --- | --: | --- | --: | --: | --: | --: | --: | --: | --: |")
     for name, text in texts.items():
         found.append(measured(name, text, options.repeats))
         if not options.json:

@@ -56,6 +56,7 @@ MORE: dict[str, tuple[dict[str, Any], ...]] = {
         {
             "lanes": 2, "length_max": 40, "rows_max": 40, "rotates": True, "dots": True, "activation": "silu",
         },
+        {"lanes": 2, "length_max": 40, "rows_max": 40, "activation": "silu", "adder_stages": 1, "product_stages": 3},
         {"lanes": 2, "length_max": 40, "rows_max": 40, "dots": True, "samples": True, "format": "bf16"},
         {"lanes": 1, "length_max": 40, "dots": True, "samples": True, "adder_stages": 2},
     ),
@@ -70,6 +71,10 @@ MORE: dict[str, tuple[dict[str, Any], ...]] = {
             "organization": "weight_stationary", "pe": "float", "rows": 2, "cols": 2, "act_width": 8,
             "weight_width": 8, "k_max": 200, "n_max": 4, "token_depth": 7, "sparsity": "1:8",
             "activation": "fp8_e4m3", "acc_format": "fp16", "product_register": True,
+        },
+        {
+            "organization": "weight_stationary", "pe": "ternary", "rows": 3, "cols": 2, "act_width": 8,
+            "weight_width": 2, "k_max": 20, "n_max": 4, "token_depth": 5, "accumulator": "sram",
         },
         {
             "organization": "output_stationary", "pe": "ternary", "rows": 3, "cols": 2, "act_width": 8,

@@ -161,6 +161,15 @@ class Parameters(ABC):
 
         Returns a mask, a reason number per design (0 where feasible) and the text of each reason.
         """
+        checks = self.checks()
+        size = np.broadcast_shapes(*(np.shape(getattr(self, f.name)) for f in dataclasses.fields(self)))
+        code = np.zeros(size, dtype=np.int64)
+        for number, (holds, _) in reversed(list(enumerate(checks, start=1))):
+            code = np.where(holds, code, number)
+        return code == 0, code, ("", *(reason for _, reason in checks))
+
+    def checks(self) -> list[tuple[Any, str]]:
+        """What must hold of designs that can be built, and the reason where it does not, in order."""
         checks: list[tuple[Any, str]] = []
         for name, limit in self.limits().items():
             value = getattr(self, name)
@@ -168,12 +177,7 @@ class Parameters(ABC):
                 low = -(2**62) if limit.minimum is None else limit.minimum
                 high = 2**62 if limit.maximum is None else limit.maximum
                 checks.append(((value >= low) & (value <= high), f"{name} must be {limit.allowed()}"))
-        checks += [(rule.holds, rule.reason) for rule in self.rules()]
-        size = np.broadcast_shapes(*(np.shape(getattr(self, f.name)) for f in dataclasses.fields(self)))
-        code = np.zeros(size, dtype=np.int64)
-        for number, (holds, _) in reversed(list(enumerate(checks, start=1))):
-            code = np.where(holds, code, number)
-        return code == 0, code, ("", *(reason for _, reason in checks))
+        return checks + [(rule.holds, rule.reason) for rule in self.rules()]
 
     @property
     def parameters(self) -> dict[str, Any]:

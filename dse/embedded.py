@@ -181,8 +181,8 @@ def importances(study: Study) -> dict[str, Any]:
 
 
 def _history(study: Study) -> dict[str, Any] | None:
-    """The hypervolume over evaluations; nothing for an empty front or for too many objectives."""
-    if not len(study.front) or len(study.space.objectives) not in MOST_POINTS:
+    """The hypervolume over evaluations; nothing for an empty front, too many objectives, or a sample of the points."""
+    if not study.keeps_all or not len(study.front) or len(study.space.objectives) not in MOST_POINTS:
         return None
 
     def parts() -> Iterator[tuple[int, Floats]]:

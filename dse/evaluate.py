@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from blueprint.parameters import Rule
 from costmodel.model import breakdown
 from costmodel.model.breakdown import Breakdown
 from costmodel.model.evaluate import Estimator
 from dse import limits
 from dse.axis import CLOCK, Axis
-from dse.evaluation import Evaluation, Shape
+from dse.cells import Bounded
+from dse.evaluation import Bounds, Cells, Evaluation, Shape
 
 #: On a mesh a design takes less than this share of the time that it takes by itself.
 _FEW = 12
@@ -47,6 +49,16 @@ class DesignEvaluator:
             metrics[name][built] = values
         return Evaluation(metrics, reason, reasons)
 
+    def bounds(self, cells: Cells) -> Bounds:
+        """What the formulas say of all designs of a cell at once."""
+        columns = cells.columns()
+        clock = cells.hull(columns.pop(CLOCK, None))
+        designs: Any = self.estimator.kind.columns(columns)
+        with np.errstate(all="ignore"):
+            rules = [*designs.checks(), *((rule.holds, rule.reason) for rule in self._capacity(designs))]
+            unbuildable = [(cells.nowhere(holds), reason) for holds, reason in rules]
+            return Bounds(self.estimator.metrics(Bounded(designs, cells), clock), unbuildable)
+
     def limited_by(
         self, axes: Sequence[Axis], parameters: Mapping[str, Any], metric: str, clock_mhz: float | None
     ) -> str | None:
@@ -61,11 +73,18 @@ class DesignEvaluator:
 
     def _limits(self, designs: Any, reason: npt.NDArray[np.int64], reasons: list[str]) -> tuple[str, ...]:
         """Rules out designs made for smaller tasks than the workload has."""
-        prompt = self.estimator.prompt
-        for rule in designs.capacity((*self.estimator.work.tasks, *(prompt.tasks if prompt else ()))):
+        for rule in self._capacity(designs):
             reason[np.broadcast_to(~np.asarray(rule.holds), reason.shape) & (reason == 0)] = len(reasons)
             reasons.append(rule.reason)
         return tuple(reasons)
+
+    def _capacity(self, designs: Any) -> Iterator[Rule]:
+        """The rules under which designs can run the work."""
+        prompt = self.estimator.prompt
+        rules: Iterator[Rule] = designs.capacity(
+            (*self.estimator.work.tasks, *(prompt.tasks if prompt else ()))
+        )
+        return rules
 
 
 def _worth_all(built: npt.NDArray[np.bool_]) -> bool:

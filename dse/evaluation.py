@@ -33,6 +33,35 @@ Shape = int | tuple[int, ...]
 Evaluator = Callable[[dict[str, Any], Shape], Evaluation]
 
 
+class Cells(Protocol):
+    """Groups of designs, each with a range of values of some parameters (:class:`dse.cells.Grid`)."""
+
+    def columns(self) -> dict[str, Any]:
+        """Columns of the designs, which broadcast to their shape."""
+
+    def hull(self, value: Any) -> Any:
+        """The ranges of numbers of the designs of each cell (:class:`dse.interval.Interval`), where there are any."""
+
+    def nowhere(self, holds: Any) -> npt.NDArray[np.bool_]:
+        """Mask of cells in which a condition holds for no design."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What is certain of cells: ranges of metrics by name, and masks of cells where nothing can be built, by reason."""
+
+    metrics: Mapping[str, Any]
+    unbuildable: Sequence[tuple[npt.NDArray[np.bool_], str]]
+
+
+@runtime_checkable
+class Bounder(Protocol):
+    """An evaluator that can bound the numbers of cells."""
+
+    def bounds(self, cells: Cells) -> Bounds:
+        """What is certain of cells: no design of one has a number outside its range."""
+
+
 @runtime_checkable
 class Explainer(Protocol):
     """An evaluator that can say more of one design than its metrics."""

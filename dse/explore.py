@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from blueprint.errors import ParamError
 from blueprint.version import VERSION
 from costmodel.model import estimate
 from costmodel.technology import technology
-from dse import search, store
+from dse import prune, search, store
 from dse import shard as shards
 from dse.batch import Batch, decode, drawn, empty, join
 from dse.problem import FACTS, Problem
@@ -28,7 +29,7 @@ from dse.space_file import read_space
 from dse.store import Store, StudyError
 from dse.study import Study
 from dse.subject import Described
-from dse.worker import Answer, Workers, answer
+from dse.worker import Answer, Workers, answer, feasible
 from toolchain import files
 
 #: A search of fewer batches is over before another process has started.
@@ -233,6 +234,8 @@ def _search(
         batch = kept.get(sequence)
         _same(kept, batch, next(ahead, None))
         tally.add(len(batch), int(batch.feasible.sum()), problem.front(batch))
+    if problem.space.pruned:
+        problem = dataclasses.replace(problem, scouted=prune.scout(problem))
     with crew.hired(problem, kept.path.with_name("workers.log")) as pool:
         progress.start(shards.planned(problem.space, shard), tally.done)  # which may start a thread
         answers = pool.map(ahead) if pool else (answer(problem, indices, tally.front) for indices in ahead)
@@ -256,8 +259,7 @@ def _skip(problem: Problem, kept: Store, stored: range, ahead: Iterator[Indices]
         indices = next(ahead, _NOTHING)
         batch = kept.get(sequence)
         _same(kept, batch, indices[drawn(indices, share)] if len(indices) == header["points"] else None)
-        points, excluded = header["points"], sum(header["counts"].values())
-        tally.add(points, points - excluded, empty(problem.metrics))
+        tally.add(header["points"], feasible(header), empty(problem.metrics))
     tally.front = kept.only_front()
 
 

@@ -130,5 +130,7 @@ def _note(study: Study, shown: int) -> str:
         text = " · ".join(f"{count:,} {reason}" for reason, count in reasons[:3])
         more = f" · {len(reasons) - 3} more reasons" if len(reasons) > 3 else ""
         lines.append(f"infeasible {sum(study.infeasible.values()):,}: {text}{more}")
+    if study.pruned:
+        lines.append(f"left out by bounds {sum(study.pruned.values()):,}")
     lines += [f"numbers cover {study.covers}", f"memory {study.space.subject.memory}"]
     return "\n".join(lines)

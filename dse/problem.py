@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dse.batch import Batch, Floats, empty, join
-from dse.evaluation import Evaluation, Evaluator
+from dse.evaluation import Bounder, Evaluation, Evaluator
 from dse.mesh import Box, consecutive, of_range
 from dse.pareto import front_mask, oriented, sieve
-from dse.space import Indices, Space
+from dse.space import Columns, Indices, Space
 
 #: Scattered designs evaluated at a time: their intermediate arrays fit a core's cache.
 CHUNK = 8192
@@ -30,12 +30,19 @@ class Problem:
     """A space and the evaluator of each family; picklable, so that workers can have it.
 
     ``provenance`` states what the numbers depend on beyond the space (versions, hashes): a study is bound to it.
+    ``scouted`` are objectives of designs that a search knows from its start (:mod:`dse.prune`).
     """
 
     space: Space
     evaluators: Mapping[str, Evaluator]
     metrics: tuple[str, ...]
     provenance: Mapping[str, str] = field(default_factory=dict)
+    scouted: Floats | None = field(default=None, compare=False)
+
+    @property
+    def bounded(self) -> bool:
+        """True if the numbers of designs can be bounded."""
+        return all(isinstance(evaluator, Bounder) for evaluator in self.evaluators.values())
 
     def evaluate(self, indices: Indices) -> Batch:
         """Metrics, and the reason where infeasible, of the designs at these indices."""
@@ -88,11 +95,14 @@ class Problem:
 
     def _box(self, box: Box) -> Batch:
         """Designs of a box, as a mesh."""
-        columns, shape = box.mesh()
-        found = self.evaluators[box.sub.family](columns, shape)
+        return self.meshed(box.sub.family, *box.mesh(), box.indices)
+
+    def meshed(self, family: str, columns: Columns, shape: tuple[int, ...], indices: Indices) -> Batch:
+        """Designs whose columns broadcast to a shape, which raveled has the order of their indices."""
+        found = self.evaluators[family](columns, shape)
         table = self._table(found, shape).reshape(len(self.metrics), -1)
         reason = found.reason.astype(np.uint16).reshape(-1)
-        return self._constrained(Batch(self.metrics, box.indices, table.T, reason, found.reasons))
+        return self._constrained(Batch(self.metrics, indices, table.T, reason, found.reasons))
 
     def _table(self, found: Evaluation, shape: tuple[int, ...]) -> Floats:
         """The metrics one after the other; NaN where a design cannot be built."""

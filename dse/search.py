@@ -42,11 +42,11 @@ def dependent(problem: Problem, known: Batch | None = None) -> Generator[Indices
 
 def same_order(before: Space, now: Space) -> bool:
     """True if two searches of one space propose the same designs in the same order, independent of results."""
-    if before.method == now.method == methods.EXHAUSTIVE:
+    if before.method == now.method and now.exact:
         return True
     return before.search == now.search and is_independent(now)
 
 
 def planned(space: Space) -> int:
     """Number of designs that will be evaluated."""
-    return space.size if space.method == methods.EXHAUSTIVE else min(space.size, space.search.budget)
+    return space.size if space.exact else min(space.size, space.search.budget)

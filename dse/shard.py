@@ -43,6 +43,11 @@ def parse(text: str) -> Shard:
 
 def check(space: Space, shard: Shard) -> None:
     """Raise ``ParamError`` for a search that cannot be done in parts, or not in this many."""
+    if space.pruned:
+        raise ParamError(
+            "Search of a shard must not leave out designs by bounds, as pruned does; give --method exhaustive, or "
+            "search without --shard"
+        )
     if not search.is_independent(space):
         raise ParamError(
             f"Search of a shard must not depend on answers, as exhaustive and random do not, and {space.method} does; "

@@ -175,6 +175,8 @@ class Space:
     @property
     def method(self) -> str:
         """The search method: exhaustive where the budget allows it; else ``auto`` is the default of a budget."""
+        if self.search.method == methods.PRUNED:
+            return methods.PRUNED
         if self.search.method == methods.EXHAUSTIVE or self.size <= self.search.budget:
             return methods.EXHAUSTIVE
         return methods.DEFAULT if self.search.method == methods.AUTO else self.search.method
@@ -202,21 +204,28 @@ class Space:
             raise ParamError(f"Budget must be from 1 to {LARGEST_BUDGET}, not {search.budget}")
         if not 0 <= search.seed < 2**63:
             raise ParamError(f"Seed must be from 0 to 2**63 - 1, not {search.seed}")
-        if search.method == methods.EXHAUSTIVE and self.size > LARGEST_EXHAUSTIVE:
+        if search.method in methods.WHOLE and self.size > LARGEST_EXHAUSTIVE:
             size = f"{float(self.size):.3g}"
             raise ParamError(
-                f"Method must be one that keeps a budget for a space of {size} designs, not 'exhaustive'"
+                f"Method must be one that keeps a budget for a space of {size} designs, not {name!r}"
             )
         return dataclasses.replace(self, search=search)
 
     @property
     def exact(self) -> bool:
         """True if the search sees every design, so that its front is the front."""
-        return self.method == methods.EXHAUSTIVE
+        return self.method in methods.WHOLE
+
+    @property
+    def pruned(self) -> bool:
+        """True if the search leaves out designs that are certainly not on the front."""
+        return self.method == methods.PRUNED
 
     @property
     def share(self) -> float:
         """The share of the points that a search of it keeps."""
+        if self.pruned:
+            return SAMPLED / max(self.size, MOST_KEPT)
         return SAMPLED / self.size if self.exact and self.size > MOST_KEPT else 1.0
 
     @property

@@ -268,8 +268,10 @@ def _read_search(section: Section, size: int) -> Search:
     for name, option in known.items():
         if name in section and (fault := option.fault(section.raw()[name])):
             raise section.error(name, fault)
-    if method == methods.EXHAUSTIVE and size > LARGEST_EXHAUSTIVE:
-        what = f"method must be one that keeps a budget for a space of {float(size):.3g} designs, not 'exhaustive'"
+    if method in methods.WHOLE and size > LARGEST_EXHAUSTIVE:
+        what = (
+            f"method must be one that keeps a budget for a space of {float(size):.3g} designs, not {method!r}"
+        )
         raise section.error("method", what)
     return Search(method, budget, seed, options)
 

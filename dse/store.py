@@ -19,10 +19,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
+import numpy as np
+
 from blueprint.errors import SpecError
 from blueprint.files import schemas
 from dse.batch import Batch, decode, encode
 from dse.fidelity.promotion import FAILED, Promotion
+from dse.space import Indices
 from toolchain import files
 
 NAME = "study.db"
@@ -69,6 +72,8 @@ class Store:
         self.path = path
         self._connection = connection
         self._copy = copy
+        #: Designs of the front that this connection stored last, and that no other statement has changed since.
+        self._front: Indices | None = None
 
     def prepare(self, *pragmas: str) -> None:
         """Set up the connection and check the integrity of the file."""
@@ -121,6 +126,7 @@ class Store:
             self._connection.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", row)
             if front is not None:
                 self._put_front(sequence + 1, front)
+        self._front = self._front if front is None else front.indices
 
     def get(self, sequence: int) -> Batch:
         """One batch. Raises ``StudyError`` where it is not what was written."""
@@ -137,6 +143,7 @@ class Store:
 
     def amend(self, facts: dict[str, Any], judged: Callable[[Batch], Batch] | None) -> None:
         """Replace the facts, and every batch by what ``judged`` makes of it: all at once or not at all."""
+        self._front = None
         with _guard(self.path), self._connection:
             for sequence in range(self.count()) if judged else ():
                 header, payload = encode(judged(self.get(sequence)))  # type: ignore[misc]
@@ -150,8 +157,13 @@ class Store:
         """Store the front of all batches so far, so that readers need not recompute it."""
         with _guard(self.path), self._connection:
             self._put_front(self.count(), front)
+        self._front = front.indices
 
     def _put_front(self, batches: int, front: Batch) -> None:
+        if self._front is not None and np.array_equal(self._front, front.indices):
+            # most batches add nothing to it
+            self._connection.execute("UPDATE front SET batches = ?", (batches,))
+            return
         header, payload = encode(front)
         row = (batches, header, payload, _checksum(header, payload))
         self._connection.execute("DELETE FROM front")
@@ -189,6 +201,7 @@ class Store:
 
     def restart(self, facts: dict[str, Any]) -> None:
         """Replace the facts, and drop every batch and the front: all at once or not at all."""
+        self._front = None
         with _guard(self.path), self._connection:
             self._connection.execute("DELETE FROM batches")
             self._connection.execute("DELETE FROM front")

@@ -149,7 +149,15 @@ class Study:
     @property
     def feasible(self) -> int:
         """Number of points that can be built and keep every constraint."""
-        return self.evaluated - sum(self.infeasible.values())
+        return self.evaluated - sum(self.infeasible.values()) - sum(self.pruned.values())
+
+    @cached_property
+    def pruned(self) -> dict[str, int]:
+        """Number of points that their search left out, by reason, most first; other counts are then lower bounds."""
+        counts: Counter[str] = Counter()
+        for header in self._store.headers():
+            counts.update(header.get("pruned", {}))
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     @cached_property
     def built(self) -> int:
@@ -329,6 +337,7 @@ class Study:
             "kept": self.kept,
             "feasible": self.feasible,
             "infeasible": self.infeasible,
+            **({"pruned": self.pruned} if self.pruned else {}),
             "exact": self.exact,
             "shard": str(self.shard) if self.shard else None,
             "families": list(self.space.groups),

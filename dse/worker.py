@@ -23,13 +23,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
 from typing import IO, Any
 
+from dse import prune
 from dse.batch import Batch, empty, encode
 from dse.problem import Problem
 from dse.space import Indices
@@ -42,6 +43,8 @@ _MOST_DEATHS = 3
 #: Seconds for which a process may be stopped, and after which it must have answered; a batch takes seconds.
 STOPPED_S, ANSWER_S = 30, 900
 _LENGTH = struct.Struct("<Q")
+#: Bytes that a pipe holds.
+_PIPE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,19 @@ class Answer:
     def counts(self) -> tuple[int, int]:
         """Points, and feasible ones."""
         facts = json.loads(self.header)
-        return facts["points"], facts["points"] - sum(facts["counts"].values())
+        return facts["points"], feasible(facts)
+
+
+def feasible(header: Mapping[str, Any]) -> int:
+    """Points that are known to be feasible, by the header of a batch."""
+    excluded = sum(header["counts"].values()) + sum(header.get("pruned", {}).values())
+    return int(header["points"] - excluded)
 
 
 def answer(problem: Problem, indices: Indices, known: Batch | None = None) -> Answer:
     """Evaluate one batch; points that one of ``known`` dominates, a front so far, may be left out of the answer's."""
+    if problem.space.pruned:
+        return Answer(*prune.answer(problem, indices, known))
     batch = problem.evaluate(indices)
     return Answer(*encode(batch, problem.space.share), problem.front(batch, known))
 
@@ -70,6 +81,8 @@ class Fork:
     def __init__(self, problem: Problem, log: IO[bytes]) -> None:
         asked, ask = os.pipe()
         found, tell = os.pipe()
+        with suppress(OSError):  # a batch is megabytes, and a pipe holds 64 kB otherwise
+            fcntl.fcntl(tell, fcntl.F_SETPIPE_SZ, _PIPE)
         self.pid = os.fork()
         if self.pid == 0:
             try:

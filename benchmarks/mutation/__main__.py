@@ -65,7 +65,7 @@ def tests_of(mutant: Mutant, known: Map, budget_s: float, also: Sequence[str]) -
     """Tests to run, and the processor seconds that they take on the tree as it is."""
     every = known.tests(mutant.path, mutant.first, mutant.last)
     chosen = list(order.within(order.likely(every, known, mutant.path), known, budget_s))
-    chosen = [test for test in chosen if test.split("::")[0] not in also]
+    chosen = [test for test in (*chosen, *order.READERS) if test.split("::")[0] not in also]
     return [*also, *chosen], sum(known.seconds.get(test, 1.0) for test in chosen) + 20.0 * len(also)
 
 

@@ -7,7 +7,8 @@ a bit, a half adder where two have one, and a wire where one has. The carry row 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -104,6 +105,8 @@ def _counts(rows: int, width: int, extra: int) -> tuple[int, int, int]:
 
 #: Bits of each number in the key of a combination.
 _PACKED = 12
+#: Places that are always affordable.
+_FEW = 1 << 16
 
 
 def _each(function: Callable[..., tuple[int, ...]], *numbers: Number) -> tuple[Number, ...]:
@@ -111,16 +114,46 @@ def _each(function: Callable[..., tuple[int, ...]], *numbers: Number) -> tuple[N
     if not any(isinstance(value, np.ndarray) for value in numbers):
         return function(*numbers)
     # One number per combination: sorting numbers is much faster than sorting rows of a table.
-    packed: Any = np.zeros((), np.int64)
-    for value in numbers:
-        packed = (packed << _PACKED) + value
-    unique, inverse = np.unique(packed, return_inverse=True)
+    packed: Any = _joined(numbers)
+    unique, inverse = _distinct(numbers) or np.unique(packed, return_inverse=True)
     shifts = range(_PACKED * (len(numbers) - 1), -1, -_PACKED)
     mask = (1 << _PACKED) - 1
     answers = np.array(
         [function(*((value >> shift) & mask for shift in shifts)) for value in unique.tolist()]
     )
     return tuple(answers.T[:, inverse.reshape(packed.shape)])
+
+
+def _joined(numbers: Sequence[Number]) -> Any:
+    """The key of each combination of numbers."""
+    packed: Any = np.zeros((), np.int64)
+    for value in numbers:
+        packed = (packed << _PACKED) + value
+    return packed
+
+
+def _distinct(numbers: Sequence[Number]) -> tuple[Any, Any] | None:
+    """What ``np.unique`` gives of the keys, without sorting: combinations are few, and so are places for all of them.
+
+    ``None`` where numbers are out of the range of a key, or too many combinations are possible.
+    """
+    places: Any = np.zeros((), np.int64)
+    axes: list[Any] = []
+    for value in map(np.asarray, numbers):
+        if not value.size:
+            return None
+        low, high = int(value.min()), int(value.max())
+        if low < 0 or high >> _PACKED:
+            return None
+        places = places * (high - low + 1) + (value - low)
+        axes.append(np.arange(low, high + 1))
+    size = math.prod(map(len, axes))
+    if size > max(_FEW, places.size):
+        return None
+    seen = np.zeros(size, dtype=bool)
+    seen[places.reshape(-1)] = True
+    known = _joined(np.ix_(*axes)).reshape(-1)[seen]  # in rising order, as places are
+    return known, (np.cumsum(seen) - 1)[places]
 
 
 @dataclass(frozen=True)

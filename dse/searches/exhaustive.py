@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from dse import prune
 from dse.batch import Batch
 from dse.mesh import of_range
 from dse.problem import MESH
@@ -34,11 +35,17 @@ class Exhaustive:
         """Results do not matter."""
 
 
+class Pruned(Exhaustive):
+    """Every design of the space, in boxes of which designs that are certainly not on the front are left out."""
+
+
 def batches(space: Space, known: Indices = NONE) -> Iterator[Indices]:
     """Boxes of the space, one after the other, without the known designs, which are in order."""
-    for box in of_range(space, 0, space.size, min(MESH, space.subject.batch)):
+    most = prune.most(space) if space.pruned and not len(known) else min(MESH, space.subject.batch)
+    for box in of_range(space, 0, space.size, most):
         batch = box.indices
         first, end = np.searchsorted(known, [batch[0], batch[-1] + 1])
-        batch = np.delete(batch, known[first:end] - batch[0])
+        if first < end:
+            batch = np.delete(batch, known[first:end] - batch[0])
         if len(batch):
             yield batch

@@ -16,13 +16,16 @@ from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
 from dse.searches.options import Option, options_of
 
-AUTO, EXHAUSTIVE = "auto", "exhaustive"
+AUTO, EXHAUSTIVE, PRUNED = "auto", "exhaustive", "pruned"
+#: Methods after which the front is that of the whole space.
+WHOLE = (EXHAUSTIVE, PRUNED)
 #: The search of a space that is larger than the budget, where the file names none.
 DEFAULT = "bayesian"
 #: Entry points of this group are searches of other distributions.
 GROUP = "ternforge.searches"
 _PLACES = {
     EXHAUSTIVE: "dse.searches.exhaustive:Exhaustive",
+    PRUNED: "dse.searches.exhaustive:Pruned",
     "random": "dse.searches.random:Random",
     "sobol": "dse.searches.sobol:Sobol",
     "nsga2": "dse.searches.nsga2:Nsga2",

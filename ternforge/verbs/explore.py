@@ -70,10 +70,12 @@ def front_lines(answer: Mapping[str, Any], out: str) -> list[str]:
     how = exact if answer["exact"] else f"a sample by {answer['method']}"
     if answer["shard"]:
         how = f"shard {answer['shard']}: `ternforge merge` puts it together with the others"
+    pruned = answer.get("pruned", {})
     lines = [
         f"{answer['evaluated']:,} of {answer['space']:,} designs looked at ({how}), "
-        f"{answer['feasible']:,} feasible, {len(front)} on the front"
+        f"{'at least ' if pruned else ''}{answer['feasible']:,} feasible, {len(front)} on the front"
     ]
+    lines += [f"  {count:,} left out by bounds: {reason}" for reason, count in pruned.items()]
     if not front:
         return [*lines, *empty_lines(answer)]
     shown = spread(front, list(answer["objectives"]), answer["knee"])

@@ -71,6 +71,17 @@ def test_one_heavy_pin_has_no_tree() -> None:
         assert trees.choose(buffering._Net(loads=[load], fanouts=[1])) is None
 
 
+def test_a_load_that_no_tree_takes_off_slows_the_driver_all_the_same() -> None:
+    """Light pins alone need no tree; beside a load below a port they do, and no pin of theirs is that load."""
+    trees = buffering.Trees(technology.load("asap7"), None)
+    asked: list[float] = []
+    trees._choose = lambda *given: asked.append(given[-1])  # type: ignore[assignment, method-assign]
+    for fixed in (0.0, 0.4, 1.0):
+        net = buffering._Net(loads=[trees.least / 40] * 20, fanouts=[1] * 20, fixed=fixed * trees.least)
+        assert trees.choose(net) is None
+    assert asked == [pytest.approx(1.5 * trees.least)]
+
+
 def test_heavy_net_gets_a_tree_and_is_fast() -> None:
     tech = technology.load("asap7")
     flip_flop = "DFFHQNx1_ASAP7_75t_R"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
+import pickle
 import re
 import signal
 import socket
@@ -19,12 +20,14 @@ from typing import Any
 import pytest
 
 from blueprint.errors import ParamError
-from dse import dask_pool
+from dse import dask_pool, search
 from dse.explore import problem_of, run
 from dse.problem import FACTS, Problem
 from dse.space_file import read_space
 from dse.store import StudyError
+from dse.worker import answer
 from ternforge import cli
+from tests.dse import test_systems as systems
 from tests.dse import toy
 from tests.dse.test_merge import TWO, rows
 from tests.dse.test_resume import Stops
@@ -126,6 +129,22 @@ def test_two_workers_of_a_scheduler_make_the_study_of_one_machine(
     assert (tmp_path / "study/front.csv").read_bytes() == (whole / "front.csv").read_bytes()
     marks = {path.name for path in tmp_path.glob("by-*")}
     assert marks <= {f"by-{worker.pid}" for worker in workers} and marks
+
+
+@pytest.mark.slow
+@needs_dask
+def test_two_workers_of_a_scheduler_make_a_study_of_systems(cluster: Cluster, tmp_path: Path) -> None:
+    """Whole decoders are compiled and estimated on the workers, each batch of eight on one of them."""
+    for _ in range(2):
+        cluster.worker()
+    problem = problem_of(read_space(systems.written(tmp_path)))
+    for name, address in (("study", cluster.address), ("whole", None)):
+        run(problem, tmp_path / name, workers=1, points_csv=False, dask=address).close()
+    assert len(rows(tmp_path / "study")["batches"]) == 3 and rows(tmp_path / "study") == rows(
+        tmp_path / "whole"
+    )
+    front = [(tmp_path / name / "front.csv").read_bytes() for name in ("study", "whole")]
+    assert front[0] == front[1] and front[0].count(b"\n") > 2
 
 
 class Kills(Stops):
@@ -262,3 +281,27 @@ def test_code_technology_and_numpy_decide_who_may_evaluate(monkeypatch: pytest.M
     assert str(dask_pool.fault(facts, "none", "0")).startswith("technology none (")
     monkeypatch.setattr(dask_pool, "_technology", lambda _: "0")
     assert dask_pool.fault(facts, "asap7", "0") is None
+
+
+#: What a worker does with the batches that a scheduler gives it.
+_ELSEWHERE = """\
+import pickle, sys
+from dse import dask_pool, search
+problem, expected, batches = pickle.load(sys.stdin.buffer)
+found = [dask_pool.evaluate(problem, expected, indices) for indices in batches]
+sys.stdout.buffer.write(pickle.dumps([(each.header, each.payload, each.front.indices.tolist()) for each in found]))
+"""
+
+
+def test_another_process_gives_systems_the_numbers_of_this_one(tmp_path: Path) -> None:
+    """What workers of a scheduler do, without one: whole decoders are compiled there from what was sent."""
+    problem = problem_of(read_space(systems.written(tmp_path)))
+    first, *more = search.asked(problem)
+    sent = pickle.dumps((pickle.dumps(problem), dask_pool.identity(), [first]))
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", _ELSEWHERE], input=sent, cwd=tmp_path, env=env, capture_output=True, check=True
+    )
+    here = answer(problem, first)
+    assert pickle.loads(done.stdout) == [(here.header, here.payload, here.front.indices.tolist())]
+    assert here.counts() == (6, 4) and len(more) == 2

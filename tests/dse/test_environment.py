@@ -187,3 +187,17 @@ def test_without_gymnasium_one_sentence_says_how_to_get_it(monkeypatch: pytest.M
     assert str(caught.value) == (
         "The environment needs the package gymnasium, which is not installed: pip install 'ternforge[gym]'"
     )
+
+
+def test_an_episode_that_begins_with_a_design_that_is_none_begins_with_nothing() -> None:
+    """The rewards of every episode add up to the volume of its front, whatever was drawn first."""
+    environment = Environment(toy.problem(changed(("max: 500", "max: 40"))), steps=6)
+    begins = set()
+    for seed in range(5):
+        environment.reset(seed=seed)
+        environment.action_space.seed(seed)
+        first = environment.volume
+        begins.add(first == 0.0)
+        rewards = [environment.step(environment.action_space.sample())[1] for _ in range(6)]
+        assert first + sum(rewards) == pytest.approx(environment.volume)
+    assert begins == {True, False}

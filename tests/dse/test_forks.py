@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,24 @@ def test_forks_and_interpreters_give_the_same_study(tmp_path: Path, monkeypatch:
             digests.append((study.digest(), study.front.indices.tolist()))
         assert not (tmp_path / str(forks) / "workers.log").exists()
     assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_workers_are_forks_where_this_process_can_fork(
+    forks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asked(Exception):
+        """Which kind of process was asked for."""
+
+    def ask(kind: str) -> Callable[..., None]:
+        def asked(*_: object) -> None:
+            raise Asked(kind)
+
+        return asked
+
+    monkeypatch.setattr(worker, "can_fork", lambda: forks)
+    monkeypatch.setattr(worker, "Fork", ask("fork"))
+    monkeypatch.setattr(worker, "_interpreter", ask("interpreter"))
+    with pytest.raises(Asked, match="^fork$" if forks else "^interpreter$"):
+        worker.Workers(toy.problem(), 2, tmp_path / "log")
+    assert not (tmp_path / "log").exists()

@@ -57,3 +57,13 @@ def test_children_come_from_winners_of_tournaments() -> None:
     genes = born[:, 1:]
     share = [(genes[:, None, :] == genomes[None, half, 1:]).mean() for half in (slice(0, 10), slice(30, 40))]
     assert len(born) == 4000 and share[0] > share[1]
+
+
+def test_what_is_not_feasible_comes_behind_the_last_front_by_its_violation() -> None:
+    goals = np.concatenate([FRONT + 1.0, FRONT])
+    numbers = np.arange(10)[:, None]
+    violation = np.array([0.0, 0.0, 0.0, 0.0, 3.0, 0.0, 1.0, 1.0, 2.0, 0.0])
+    found = standing.ranked(numbers, goals, violation)
+    assert found.level.tolist() == [1, 1, 0, 0, 4, 0, 2, 2, 3, 0]
+    assert found.spread[violation > 0].tolist() == [0.0] * 4
+    assert standing.ranked(numbers, goals, violation + 1.0).level.tolist() == [0, 0, 0, 0, 3, 0, 1, 1, 2, 0]

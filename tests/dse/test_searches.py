@@ -388,6 +388,11 @@ def test_a_gaussian_process_interpolates_and_knows_what_it_does_not_know() -> No
     truth = np.log1p(other[:, 1]) + 0.3 * other[:, 2] + other[:, 3]
     mean, unsure = process.predict(features(other), features.equal(other, genomes))
     assert np.abs(mean - truth).mean() < 0.05 * values.std() and unsure.mean() > deviation.mean()
+    # A deviation has the unit of the values, and no part in where they begin.
+    process = gaussian.Process(features)
+    process.fit(features(genomes), features.equal(genomes, genomes), 50.0 * values - 7.0)
+    wide, wider = process.predict(features(other), features.equal(other, genomes))
+    assert np.allclose(wide, 50.0 * mean - 7.0, atol=0.2) and np.allclose(wider, 50.0 * unsure, rtol=0.05)
 
 
 def test_what_a_gaussian_process_makes_least_is_the_likelihood_with_its_slope(

@@ -287,7 +287,7 @@ def noted(**more: Any) -> str:
     space = SimpleNamespace(size=5000, method="random", subject=SimpleNamespace(memory="is there"))
     facts = {
         "space": space, "feasible": 1200, "front": range(200), "exact": False, "evaluated": 4000,
-        "infeasible": {}, "covers": "everything", "ladder": (),
+        "infeasible": {}, "pruned": {}, "covers": "everything", "ladder": (),
     }  # fmt: skip
     study: Any = SimpleNamespace(**{**facts, **more})
     return figure._note(study, 1000).splitlines()[0 if "infeasible" not in more else 1]
@@ -301,6 +301,7 @@ def test_a_picture_says_what_it_leaves_out() -> None:
     three = {"a": 1000, "b": 2, "c": 3}
     assert noted(infeasible=three) == "infeasible 1,005: 1,000 a · 2 b · 3 c"
     assert noted(infeasible={**three, "d": 1, "e": 1}).endswith("3 c · 2 more reasons")
+    assert noted(infeasible={}, pruned={"a": 1000, "b": 2}) == "left out by bounds 1,002"
 
 
 @pytest.mark.parametrize(

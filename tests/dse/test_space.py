@@ -18,7 +18,7 @@ BOTH = changed(
 
 
 #: What a method may be.
-METHODS = "auto, exhaustive, random, sobol, nsga2, evolution, ant_colony, bayesian, reinforce, agents, optuna:tpe, optuna:nsga2, optuna:random, or MODULE:CLASS"
+METHODS = "auto, exhaustive, pruned, random, sobol, nsga2, evolution, ant_colony, bayesian, reinforce, agents, optuna:tpe, optuna:nsga2, optuna:random, or MODULE:CLASS"
 
 
 def test_size_is_the_product_of_the_axes() -> None:

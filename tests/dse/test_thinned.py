@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dse import store
+from dse import report, store
 from dse.batch import Batch, decode, drawn, encode
 from dse.explore import run
 from dse.problem import MESH, Problem
@@ -101,6 +101,35 @@ def test_a_point_of_an_unfinished_search_is_refused(tmp_path: Path) -> None:
         message = f"{tmp_path}: point must be one that was evaluated, and {last} was not"
         with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
             study.point(last)
+
+
+def test_a_front_that_stays_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the number of batches that it is of: the file is that of a search that wrote it every time."""
+    written: list[int] = []
+    put, encoded = store.Store._put_front, store.encode
+    monkeypatch.setattr(store, "encode", lambda batch: written.append(len(batch)) or encoded(batch))
+    run(toy.problem(LARGE), tmp_path / "once", workers=1).close()
+    once = len(written)
+
+    def again(self: store.Store, batches: int, front: Batch) -> None:
+        self._front = None
+        put(self, batches, front)
+
+    monkeypatch.setattr(store.Store, "_put_front", again)
+    run(toy.problem(LARGE), tmp_path / "again", workers=1).close()
+    found = []
+    for name in ("once", "again"):
+        with sqlite3.connect(tmp_path / name / "study.db") as file:
+            found.append(
+                [file.execute(f"SELECT * FROM {table}").fetchall() for table in ("batches", "front")]
+            )
+        file.close()
+    assert found[0] == found[1]
+    assert len(written) - once == len(found[1][0]) + 1 > once  # and one at the end
+
+
+def test_a_report_of_a_sample_has_no_curve_over_evaluations(thin: Study) -> None:
+    assert "or the study keeps a sample of its points." in report.html(thin)
 
 
 @pytest.mark.parametrize("batches", [1, 4])

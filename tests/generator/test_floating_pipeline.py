@@ -18,6 +18,7 @@ from generator.arithmetic.floating import (
     FloatMultiply,
     FloatToInt,
 )
+from generator.arithmetic.floating.pipeline import FloatBlock
 from generator.block import Block
 from generator.emission import emit
 from tests.float_operands import pairs
@@ -146,3 +147,22 @@ def test_modules_say_their_latency_and_parameters_give_names() -> None:
         "// Latency: 1 cycle. Throughput: 1 per cycle.",
         "// Latency: 0 cycles (combinational). Throughput: 1 per cycle.",
     ]
+
+
+def test_blocks_that_differ_in_their_ports_have_different_names() -> None:
+    """One module stands for all blocks of a name in a design; without registers there is nothing to enable."""
+    kinds: dict[str, dict[str, bool]] = {
+        "": {}, "_stream": {"handshake": True}, "_each": {"separate": True}, "_free": {"free": True},
+        "_quick": {"quick": True},
+    }  # fmt: skip
+    for stages, tail in ((0, ""), (2, "_s2")):
+        for ending, options in kinds.items():
+            given = {"handshake": False, **options}
+            block = FloatBlock("block", {"a": 4}, 4, (), (), stages, **given)
+            shown = ending if stages or ending in ("_stream", "_quick") else ""
+            wanted = f"block{shown}{tail}" if ending == "_quick" else f"block{tail}{shown}"
+            assert block.module_name == wanted
+            enabled = ending not in ("_stream", "_free")
+            assert ("enable" in block.ports) is enabled or not stages
+            assert block.latency == ("2 cycles" if stages else "0 cycles (combinational)")
+    assert FloatBlock("block", {"a": 4}, 4, (), (), 1, False).latency == "1 cycle"

@@ -160,3 +160,30 @@ def test_an_outlet_that_wraps_is_noticed() -> None:
 def test_what_has_a_packed_container(lanes: int, width: int, packs: int) -> None:
     """24 lanes are three beats of the memory as bytes, and one and a half when packed."""
     assert shape(lanes, kv_width=width).staged.packs == packs
+
+
+@pytest.mark.parametrize(("lanes", "port", "whole"), [(8, 128, 2), (16, 128, 4), (4, 64, 1), (16, 64, 2)])
+def test_a_store_that_ends_within_a_beat_of_the_field_is_broken(lanes: int, port: int, whole: int) -> None:
+    """Beats of ``whole`` units of four bytes, of which a store takes one after the other until it has enough."""
+    units = {"vector": vector(lanes=lanes), "attention": attention(kv_width=8)}
+    found = next(one for one in staging.outputs(units, port) if one.name == "vector.out.quantized")
+    for needs in range(1, port // 32 + 1):
+        outlet, told = Outlet("outlet", Outlets(found, port)), list[tuple[bool, bool]]()
+
+        async def story(ctx: Any, outlet: Outlet = outlet, needs: int = needs, told: Any = told) -> None:
+            ctx.set(outlet.needs, needs)
+            ctx.set(outlet.write, 1)
+            for final in (0, 1):
+                ctx.set(outlet.wanted, 1)
+                ctx.set(outlet.final, final)
+                for _ in range(12):
+                    ctx.set(outlet.take, ctx.get(outlet.valid))
+                    if ctx.get(outlet.valid):
+                        told.append((bool(final), bool(ctx.get(outlet.broken))))
+                        await ctx.tick()
+                        ctx.set(outlet.take, 0)
+                        break
+                    await ctx.tick()
+
+        play(outlet, story)
+        assert told == [(False, False), (True, needs % whole > 0)], needs

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import io
 import os
+import signal
 import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Callable
+from importlib import util
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -293,3 +301,294 @@ def test_only_what_a_bench_names_is_made_visible() -> None:
         'public_flat_rw -module "top" -var "out"',
         'public_flat_rw -module "part" -var "x"',
     ]
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """What a child that never ends is waited for, killed with and reaped by."""
+    found: list[tuple[str, Any]] = []
+
+    class Child:
+        pid = 4194304
+
+        def __init__(self, arguments: list[str], **options: Any) -> None:
+            found.append(("session", (options["start_new_session"], options["stdin"], options["stderr"])))
+
+        def wait(self, timeout: float | None = None) -> int:
+            found.append(("wait", timeout))
+            if timeout is not None:
+                raise subprocess.TimeoutExpired("tool", timeout)
+            return 0
+
+    monkeypatch.setattr(subprocess, "Popen", Child)
+    monkeypatch.setattr(os, "killpg", lambda *given: found.append(("kill", given)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "clock", "asked"),
+    [
+        (2.5, [10.0, 10.0, 11.0, 11.0, 12.0, 12.0, 12.5], [1.0, 1.0, 0.5]),
+        (1.0, [0.0, 0.25, 0.75, 1.25, 1.5], [0.75, 0.0]),
+    ],
+)
+def test_a_child_is_waited_for_until_its_limit_then_killed_and_reaped(
+    limit_s: float, clock: list[float], asked: list[float], waits: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter(clock)
+    with tempfile.TemporaryFile() as output, monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: next(times))
+        with pytest.raises(subprocess.TimeoutExpired):
+            process._wait(["tool"], output, None, None, limit_s)
+    assert waits == [
+        ("session", (True, subprocess.DEVNULL, subprocess.STDOUT)),
+        *(("wait", seconds) for seconds in asked),
+        ("kill", (4194304, signal.SIGKILL)),
+        ("wait", None),
+    ]
+    assert next(times, None) is None
+
+
+def test_a_child_without_a_limit_ends_when_it_has_printed_too_much(
+    waits: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "MOST_OUTPUT_MIB", 1)
+    sizes = iter([0, 1 << 20, (1 << 20) + 1])
+    with tempfile.TemporaryFile() as output, monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", lambda _: SimpleNamespace(st_size=next(sizes)))
+        with pytest.raises(process._TooMuch):
+            process._wait(["tool"], output, None, None, None)
+    assert [seconds for what, seconds in waits if what == "wait"] == [1.0, 1.0, 1.0, None]
+
+
+def test_of_too_much_output_the_first_part_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "MOST_OUTPUT_MIB", 1)
+    output = io.BytesIO()
+    output.write(b"x" * (1 << 20) + b"y")
+    assert process._read(output) == "x" * (1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("platform", "parents", "asked", "left"),
+    [
+        ("linux", [5, 5], [(1, signal.SIGKILL)], []),
+        ("linux", [5, 1], [(1, signal.SIGKILL)], [1]),
+        ("darwin", [], [], []),
+    ],
+)
+def test_a_child_asks_to_end_with_its_parent(
+    platform: str, parents: list[int], asked: list[Any], left: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Option 1 of ``prctl`` is the signal at the parent's end."""
+    found: list[Any] = []
+    codes: list[int] = []
+    numbers = iter(parents)
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(os, "getppid", lambda: next(numbers))
+    monkeypatch.setattr(os, "_exit", codes.append)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(prctl=lambda *given: found.append(given)))
+    process.end_with_parent()
+    assert (found, codes) == (asked, left)
+
+
+def test_a_package_is_where_its_first_file_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Any] = [SimpleNamespace(origin="/a/b/__init__.py"), SimpleNamespace(origin=None), None]
+    monkeypatch.setattr(util, "find_spec", lambda _: found.pop(0))
+    assert process.package("b", "B", "install it") == Path("/a/b")
+    for _ in range(2):
+        with pytest.raises(process.ToolError, match=r"^B was not found; install it$"):
+            process.package("b", "B", "install it")
+
+
+def test_verilator_is_told_where_a_model_goes(told: list[Any], tmp_path: Path) -> None:
+    verilator.translate([tmp_path / "w.vlt", tmp_path / "a.v"], "top", tmp_path / "out", ["--vpi"])
+    words, options = told[0]
+    assert words[1:] == [
+        *("--cc", "-Wno-lint", "-Wno-style", "--prefix", "Vtop", "--top-module", "top"),
+        *("-Mdir", str(tmp_path / "out"), "-fno-inline", "--x-assign", "fast", "--x-initial", "fast"),
+        *("--vpi", str(tmp_path / "w.vlt"), str(tmp_path / "a.v")),
+    ]
+    assert options["writes"] == [tmp_path / "out" / "Vtop_classes.mk"]
+    assert (options["timeout_s"], options["install"]) == (1800.0, verilator.INSTALL)
+    assert options["env"]["VERILATOR_ROOT"] == str(verilator.home())
+
+
+LISTS = """VM_TRACE = 1
+VM_CLASSES_FAST += cf
+VM_CLASSES_SLOW += cs
+VM_SUPPORT_FAST +=
+VM_SUPPORT_SLOW +=
+VM_GLOBAL_FAST += verilated verilated_vpi
+VM_GLOBAL_SLOW += verilated_slow
+"""
+
+
+def test_hot_code_is_optimized_and_linked_with_the_run_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    jobs: list[tuple[Path, list[str]]] = []
+    linked: list[Any] = []
+
+    def translate(files: list[Path], top: str, folder: Path, _: object) -> None:
+        (folder / "Vtop_classes.mk").write_text(LISTS)
+        (folder / "cf.cpp").write_text("x")
+        (folder / "cs.cpp").write_text("x" * 100_001)
+
+    def compile_objects(asked: list[tuple[Path, list[str]]], *, cwd: Path) -> list[Path]:
+        jobs.extend(asked)
+        return [cwd / f"{source.stem}.o" for source, _ in asked]
+
+    monkeypatch.setattr(cache, "entry", lambda kind, parts, build: build(tmp_path) or tmp_path)
+    monkeypatch.setattr(verilator, "translate", translate)
+    monkeypatch.setattr(verilator, "runtime_objects", lambda names: [Path("/rt", name) for name in names])
+    monkeypatch.setattr(compiler, "compile_objects", compile_objects)
+    monkeypatch.setattr(compiler, "link", lambda *given: linked.append(given))
+    monkeypatch.setattr(compiler, "keep_only", lambda path: linked.append(path))
+    sources = {"main.cpp": "m", "w.vlt": "v", "note.h": "h"}
+    model = verilator.executable(
+        [], "top", sources, optimize="-O3", flags=["-DX"], libraries=["-lm", Path("l").name]
+    )
+    assert model == tmp_path / "model" and (tmp_path / "note.h").read_text() == "h"
+    common = [
+        *("-std=gnu++20", "-fcoroutines", "-w"),
+        *verilator._defines({"VM_TRACE": ["1"]}),
+        *("-DX", *verilator.includes(), "-I", str(tmp_path)),
+    ]
+    units = {"fast0": '#include "main.cpp"\n#include "cf.cpp"\n', "slow0": '#include "cs.cpp"\n'}
+    assert jobs == [
+        (tmp_path / f"unit_{name}.cc", [*common, level])
+        for name, level in zip(units, ("-O3", "-O0"), strict=True)
+    ]
+    assert [path.read_text() for path, _ in jobs] == list(units.values())
+    objects = [tmp_path / "unit_fast0.o", tmp_path / "unit_slow0.o"]
+    rt = [Path("/rt", name) for name in ("verilated", "verilated_vpi", "verilated_slow")]
+    assert linked == [
+        ([*objects, *rt], tmp_path / "model", ["-lm", "l", "-pthread"]),
+        tmp_path / "model",
+    ]
+
+
+def test_a_model_of_cxxrtl_is_compiled_as_its_name_in_the_cache_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    named: dict[str, list[Any]] = {}
+    given: list[Any] = []
+
+    def entry(kind: str, parts: list[Any], build: Callable[[Path], None]) -> Path:
+        named[kind] = list(parts)
+        folder = tmp_path / kind
+        folder.mkdir()
+        build(folder)
+        return folder
+
+    def note(name: str) -> Callable[..., list[str]]:
+        return lambda *words, **options: given.append((name, *words, options)) or [name]
+
+    monkeypatch.setattr(cache, "entry", entry)
+    monkeypatch.setattr(yosys, "version", lambda: "0.7")
+    monkeypatch.setattr(compiler, "version", lambda: "g++ 12")
+    monkeypatch.setattr(yosys, "run", note("yosys"))
+    for name in ("compile_objects", "precompile", "link", "keep_only"):
+        monkeypatch.setattr(compiler, name, note(name))
+    source = tmp_path / "a.v"
+    source.write_bytes(b"verilog")
+    cxxrtl.executable([source], "top", {"main.cpp": "m", "b.h": "h"}, optimize="-O2", flags=["-DX"])
+    options = ["-std=c++17", "-O2", "-w", "-DX"]
+    include = ["-I", str(yosys.cxxrtl_include())]
+    model, headers = tmp_path / "model", tmp_path / "cxxrtl-headers"
+    assert named == {
+        "model": ["cxxrtl", "top", "0.7", "g++ 12", *options, "main.cpp", "m", "b.h", "h", b"verilog"],
+        "cxxrtl-headers": ["0.7", "g++ 12", *options, *include, *cxxrtl.HEADERS],
+    }
+    assert given == [
+        (
+            "yosys",
+            cxxrtl._script([source], "top", model / "model.cc"),
+            {"timeout_s": 1800.0, "writes": [model / "model.cc"]},
+        ),
+        ("precompile", headers / "runtime.h", [*options, *include], {}),
+        (
+            "compile_objects",
+            [(model / "main.cpp", [*options, "-include", str(headers / "runtime.h"), *include])],
+            {"cwd": model},
+        ),
+        ("link", ["compile_objects"], model / "model", {}),
+        ("keep_only", model / "model", {}),
+    ]
+    assert [(model / name).read_text() for name in ("main.cpp", "b.h")] == ["m", "h"]
+    assert (headers / "runtime.h").read_text().splitlines() == [
+        f"#include <{name}>" for name in cxxrtl.HEADERS
+    ]
+
+
+@pytest.mark.parametrize(("waves", "traced"), [("", []), ("vcd", ["--trace-vcd"])])
+def test_a_simulator_is_built_for_what_it_records(
+    waves: bench.Waves, traced: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(
+        verilator, "executable", lambda *words, **options: given.extend([words, options]) or tmp_path
+    )
+    assert bench.build([tmp_path / "a.v"], "top", {"top": ["x"]}, waves=waves, arguments=["-y"]) == tmp_path
+    (files, top, sources), options = given
+    assert (files, top, list(sources)) == ([tmp_path / "a.v"], "top", ["visible.vlt", "verilator.cpp"])
+    assert sources["visible.vlt"] == bench._visible({"top": ["x"]}) and "main(" in sources["verilator.cpp"]
+    assert options["arguments"] == ["--vpi", "--timescale", "1ns/1ps", *traced, "-y"]
+    assert options["optimize"] == "-O1"
+    rpath, search, library = options["libraries"]
+    assert rpath == f"-Wl,-rpath,{search[2:]}" and library == "-lcocotbvpi_verilator"
+
+
+def test_a_bench_is_run_where_it_was_asked_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given: list[Any] = []
+
+    class Runner:
+        finished = process.Finished("log", 2.0)
+
+        def __init__(self, *words: Any) -> None:
+            given.append(words)
+
+        def test(self, *words: Any, **options: Any) -> None:
+            given.extend([words, options])
+            counted = "<testsuite tests='5' failures='3' errors='1'>"
+            Path(options["results_xml"]).write_text(CASES.replace("<testsuite>", counted))
+            raise SystemExit(1)
+
+    monkeypatch.setattr(bench, "_Runner", Runner)
+    model = tmp_path / "built" / "model"
+    found = bench.run(
+        model, "top", "module", folder=tmp_path, env={"A": "1"}, seed=3, arguments=["--trace"], timeout_s=7
+    )
+    assert (found.tests, found.log, found.seconds) == (5, "log", 2.0) and len(found.failures) == 4
+    assert given == [
+        (model, (), 7),
+        ("module", "top"),
+        {
+            "hdl_toplevel_lang": "verilog", "seed": 3, "test_args": ["--trace"], "extra_env": {"A": "1"},
+            "build_dir": model.parent, "test_dir": tmp_path, "results_xml": str(tmp_path / "results.xml"),
+        },
+    ]  # fmt: skip
+
+
+def test_what_the_doctor_runs_and_how_long_it_may_take(
+    told: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler, "version", lambda: "12")
+    monkeypatch.setattr(yosys, "abc", lambda: Path("/abc"))
+    monkeypatch.setattr(yosys, "version", lambda: "0.7")
+    for name in ("g++", "make", "ABC", "Amaranth", "Yosys"):
+        assert doctor.PROBES[name]()
+    lines = [(words, options["timeout_s"]) for words, options in told]
+    (compiled, _), (linked, _), (probe, limit_s), *others, (synthesis, yosys_s) = lines
+    scratch = Path(probe[0]).parent
+    assert compiled[1:] == [
+        *("-c", f"{scratch}/probe.cc", "-std=gnu++20", "-fcoroutines", "-o", f"{scratch}/probe.o")
+    ]
+    assert linked[1:] == [f"{scratch}/probe.o", "-o", f"{scratch}/probe"]
+    assert (probe, limit_s) == ([f"{scratch}/probe"], 300.0) and not scratch.exists()
+    assert others == [
+        (["make", "--version"], 30),
+        (["/abc", "-c", "version"], 300.0),
+        ([sys.executable, "-P", "-c", "import amaranth.hdl, amaranth.back.rtlil"], 300.0),
+    ]
+    assert synthesis[1] == "-P" and yosys_s == 300.0
