@@ -58,6 +58,24 @@ class Whole(click.IntRange):
             self.fail(f"it must be an integer {limits}, not {str(value)[:40]!r}", param, ctx)
 
 
+class Counts(Whole):
+    """An integer for all, or one for each name: ``N`` or ``NAME=N,...``; the names are checked elsewhere."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The integer, or integers by name. Fails with what it must be and what it is."""
+        if "=" not in str(value):
+            return super().convert(value, param, ctx)
+        found: dict[str, int] = {}
+        for part in str(value).split(","):
+            name, _, number = part.partition("=")
+            if not name.strip() or name.strip() in found:
+                self.fail(
+                    f"it must be N or NAME=N,... with every name once, not {str(value)[:60]!r}", param, ctx
+                )
+            found[name.strip()] = super().convert(number.strip(), param, ctx)
+        return found
+
+
 class Real(click.ParamType):  # type: ignore[type-arg]
     """A number, in ``unit`` if it has one; whether it is large enough is checked elsewhere."""
 

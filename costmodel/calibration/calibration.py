@@ -47,23 +47,24 @@ def calibrate(
     technology: Technology,
     generate: Generate,
     *,
-    designs: int | None = None,
+    designs: int | Mapping[str, int] | None = None,
     seed: int = SEED,
     note: Note = lambda _: None,
     recipe: str | None = None,
     only: str | None = None,
 ) -> Technology:
-    """Fit a model to `designs` synthesized designs of every family and return the technology with it.
+    """Fit a model to synthesized designs of every family and return the technology with it.
 
-    If `designs` is `None`, every family says how many. `seed` draws the designs. `recipe` names the synthesis recipe,
-    by default that of the technology, and is recorded in the model. `only` is one of `costmodel.words.PARTS`: that part
-    is fitted, and the technology keeps the others. Raises what generation and synthesis raise, and `ParamError` for an
-    unknown part or where there are no others.
+    `designs` is how many of each, or numbers by family; a family without a number says how many. `seed` draws the
+    designs. `recipe` names the synthesis recipe, by default that of the technology, and is recorded in the model.
+    `only` is one of `costmodel.words.PARTS`: that part is fitted, and the technology keeps the others. Raises what
+    generation and synthesis raise, and `ParamError` for an unknown part or where there are no others.
     """
     check_part(technology, only, recipe)
     specs: list[Spec] = []
+    asked = _asked(designs)
     for kind in registry.families().values():
-        count = kind.facets.samples.calibration.designs if designs is None else designs
+        count = asked.get(kind.family, kind.facets.samples.calibration.designs)
         note(f"drawing {count} designs of {kind.family}")
         specs += sampling.designs(kind, count, seed)
     chosen = recipe or recipes.of(technology)
@@ -75,6 +76,16 @@ def calibrate(
             timed = technology.with_model(fitted)
             fitted[glitches.GROUP] = _glitches(samples, timed, source(len(samples), seed, chosen))
     return technology.with_model(fitted)
+
+
+def _asked(designs: int | Mapping[str, int] | None) -> Mapping[str, int]:
+    """Numbers of designs by family, as far as they are given."""
+    known = registry.families()
+    if isinstance(designs, int):
+        return dict.fromkeys(known, designs)
+    for name in designs or {}:
+        registry.get(name)
+    return designs or {}
 
 
 def check_part(technology: Technology, only: str | None, recipe: str | None) -> None:

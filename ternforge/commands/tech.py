@@ -86,9 +86,10 @@ def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, for
 )
 @click.option(
     "--designs",
-    type=choices.Whole(5, 1000),
-    help="Designs of every family to synthesize; more make predictions better.  [default: 10 to 30, as the family "
-    "says]",
+    type=choices.Counts(5, 1000),
+    metavar="N|FAMILY=N,...",
+    help="Designs of every family, or of some, to synthesize; more make predictions better.  [default: 10 to 30, as "
+    "the family says]",
 )
 @click.option(
     "--only",
@@ -102,7 +103,7 @@ def calibrate_(
     session: Session,
     name: str,
     recipe: str | None,
-    designs: int | None,
+    designs: int | dict[str, int] | None,
     only: str | None,
     out: str | None,
     force: bool,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +47,17 @@ def technology_calibrate(
     note: Note = silent,
     *,
     recipe: str | None = None,
-    designs: int | None = None,
+    designs: int | Mapping[str, int] | None = None,
     only: str | None = None,
     force: bool = False,
 ) -> Answer:
     """Fit the cost model of a technology to synthesis and write it, to its own file where ``out`` is not given.
 
     ``recipe`` is how designs are synthesized, by default that of the file, and what every later prediction is of.
-    ``designs`` are designs of every family, by default as many as each says.
+    ``designs`` are designs of every family, or numbers by family; by default as many as each says.
     ``only`` is ``area``, ``delay`` or ``energy``: the file keeps the other parts of its model.
     Takes minutes; when interrupted, the same call goes on. ``errors`` are those of the fit, by quantity.
-    ``ParamError`` for an unknown recipe or part, and for a part of a technology that was not calibrated.
+    ``ParamError`` for an unknown recipe, family or part, and for a part of a technology that was not calibrated.
     """
     from costmodel.calibration import calibration
     from generator import export

@@ -188,9 +188,16 @@ def test_a_folder_that_takes_no_files_is_told_before_any_work(
     assert capsys.readouterr().err == message and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("given", "designs"), [([], None), (["--designs", "60"], 60)])
+@pytest.mark.parametrize(
+    ("given", "designs"),
+    [
+        ([], None),
+        (["--designs", "60"], 60),
+        (["--designs", "systolic=42, ternary_lut=6"], {"systolic": 42, "ternary_lut": 6}),
+    ],
+)
 def test_a_calibration_takes_as_many_designs_as_asked(
-    given: list[str], designs: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: list[str], designs: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
 
@@ -203,10 +210,31 @@ def test_a_calibration_takes_as_many_designs_as_asked(
     assert asked == [designs]
 
 
-def test_a_calibration_of_few_designs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["tech", "calibrate", "asap7", "--out", str(tmp_path / "a.yaml"), "--designs", "4"]) == 2
-    message = "Invalid value for '--designs': it must be an integer from 5 to 1000, not '4'\n"
-    assert capsys.readouterr().err == message and not list(tmp_path.iterdir())
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("4", "Invalid value for '--designs': it must be an integer from 5 to 1000, not '4'"),
+        ("systolic=4", "Invalid value for '--designs': it must be an integer from 5 to 1000, not '4'"),
+        (
+            "vector=5,vector=6",
+            "Invalid value for '--designs': it must be N or NAME=N,... with every name once, not 'vector=5,vector=6'",
+        ),
+        (
+            "=6",
+            "Invalid value for '--designs': it must be N or NAME=N,... with every name once, not '=6'",
+        ),
+        (
+            "systolc=6",
+            "Family must be one of streaming_attention, systolic, ternary_lut, vector, not 'systolc'; did you mean "
+            "'systolic'?",
+        ),
+    ],
+)
+def test_numbers_of_designs_that_cannot_be_are_refused(
+    given: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["tech", "calibrate", "asap7", "--out", str(tmp_path / "a.yaml"), "--designs", given]) == 2
+    assert capsys.readouterr().err == f"{text}\n" and not list(tmp_path.iterdir())
 
 
 def test_a_terminal_without_unicode_gets_plain_letters() -> None:
