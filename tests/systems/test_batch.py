@@ -266,7 +266,7 @@ def test_proofs_compare_the_tokens_of_every_sequence() -> None:
 
 # Hardware -------------------------------------------------------------------------------------------------------------
 
-if ALL:  # a build takes a minute; a batch on a random system is in test_random_systems
+if ALL:  # a build takes a minute
 
     @pytest.mark.slow
     @pytest.mark.parametrize("name", ["tables", "array"])

@@ -15,7 +15,6 @@ from benchmarks import random_systems
 from blueprint.systems.memory_port import BEHAVIORS
 from blueprint.workloads.tasks import Gemm
 from compiler import image
-from compiler.compile import compile_model
 from compiler.prompts import BLOCK
 from simulator.systems import decoding, proving
 from tests.volume import ALL
@@ -53,20 +52,9 @@ def test_a_random_system_is_its_simulator(folder: Path) -> None:
         proof = proving.prove(one.hardware, bench, picture, prompt, decoded, port)
         assert proof.findings == [] and len(proof.tokens) == 1
     assert BLOCK in decoded.passes
-    _check_batch(one, bench)
     slower = dataclasses.replace(port, latency=port.latency + 1)
     told = proving.prove(one.hardware, bench, picture, prompt, decoded, slower).findings
     assert any("must take cycles" in finding for finding in told)
-
-
-def _check_batch(one: random_systems.Case, bench: Path) -> None:
-    """Two sequences on the same Verilog, whose prompts have one token and two: the host writes the second one."""
-    shown = image.of_compiled(compile_model(one.hardware, one.found.checkpoint, one.found.steps, 2))
-    prompts, port = ([1], [3, 2]), one.ports["random"]
-    decoded = decoding.decode_batch(one.hardware, shown, prompts, 1, port)
-    proof = proving.prove_batch(one.hardware, bench, shown, prompts, decoded, port)
-    assert proof.findings == [] and proof.cycles == decoded.cycles
-    assert [len(tokens) for tokens in (proof.tokens, *proof.beside)] == [2, 1]
 
 
 if ALL:  # a system takes minutes
