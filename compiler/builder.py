@@ -157,6 +157,7 @@ class Builder:
         self._registers: dict[tuple[str, int], tuple[str, int]] = {}
         self._full: dict[str, deque[_Held]] = {name: deque() for name in (*self.inputs, *self.outputs)}
         self._memory = _Memory()
+        self._opener: Done | None = None
         self.purpose = _END
 
     # Instructions -----------------------------------------------------------------------------------------------------
@@ -180,6 +181,10 @@ class Builder:
         """Start a unit after what it needs; returns its number among the starts of the unit."""
         draft = _Draft("start", unit, purpose=self.purpose, bytes=size)
         known = self._knows[unit]
+        if unit == "load" and self._opener is not None:
+            opener, before = self._opener
+            draft.wait.add(opener)
+            known[opener], self._opener = max(known[opener], before), None
         for other, number in sorted(needs, key=lambda need: -need[1]):
             if other != unit and number > known[other]:
                 draft.wait.add(other)
@@ -291,11 +296,19 @@ class Builder:
         self.put(unit, HOLD, beats)
         self.put(unit, REPEAT, repeat)
 
-    def run(self, unit: str, results: Mapping[str, int], ahead: str = "", *, leaves: bool = False) -> None:
+    def run(
+        self,
+        unit: str,
+        results: Mapping[str, int],
+        ahead: str = "",
+        *,
+        leaves: bool = False,
+        opens: bool = False,
+    ) -> None:
         """Start a unit on what was loaded for it, keeping ``words`` words of each of these ``results``.
 
         Later runs have transfers of the field ``ahead`` too: the run takes the oldest transfer of it, or ``leaves`` it
-        there for the next run.
+        there for the next run. A run that ``opens`` loads has the next one wait until it can begin at once.
         """
         number = len(self._starts[unit])
         needs: list[Done] = []
@@ -311,6 +324,19 @@ class Builder:
         for name, words in results.items():
             needs += self._room(self.outputs[name], words, number)
         self._start(unit, needs)
+        if opens:
+            self._open(unit, number)
+
+    def _open(self, unit: str, number: int) -> None:
+        """Put what a run waits for in front of it, with a token for the next load, which all runs before give none of.
+
+        Tokens of a pair are taken in the order in which they are given: the load knows of all those runs then.
+        """
+        start = self._drafts.pop()
+        self._append(_Draft("sync", unit, wait=start.wait, signal={"load"}, purpose=self.purpose))
+        start.wait = set()
+        self._append(start)
+        self._opener = unit, number - 1
 
 
 def _check_units(name: str, moved: Moved) -> None:

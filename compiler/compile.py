@@ -49,6 +49,8 @@ class Plan:
     layout: Layout
     programs: tuple[Program, ...]
     tiles: tuple[Tile, ...]
+    #: Sequences of which every pass takes a token.
+    batch: int
 
     def program(self, name: str) -> Program:
         """The program of prompts, of their blocks, or of decoding."""
@@ -73,31 +75,33 @@ def has_steps(hardware: Hardware) -> bool:
     return not hardware.units["attention"].float_format
 
 
-def compile_shapes(hardware: Hardware, model: Model) -> Plan:
-    """The programs of a model and the layout of memory, without contents.
+def compile_shapes(hardware: Hardware, model: Model, batch: int = 1) -> Plan:
+    """The programs of a model and the layout of memory, without contents, for a number of sequences side by side.
 
     Raises ``ParamError`` for what the hardware cannot run.
     """
     _check_model(hardware, model)
-    return Plan(hardware, model, *_planned(hardware, model, None))
+    return Plan(hardware, model, *_planned(hardware, model, None, batch), batch)
 
 
-def compile_model(hardware: Hardware, checkpoint: Checkpoint, steps: Sequence[Steps]) -> Compiled:
+def compile_model(
+    hardware: Hardware, checkpoint: Checkpoint, steps: Sequence[Steps], batch: int = 1
+) -> Compiled:
     """Compile a model with the steps of its attention, which one of floats has none of.
 
-    Raises ``ParamError`` for what the hardware cannot run.
+    Each pass takes a token of each of ``batch`` sequences. Raises ``ParamError`` for what the hardware cannot run.
     """
     model = checkpoint.decoder.model
     _check_model(hardware, model)
     _check_decoder(hardware, checkpoint)
-    found = _planned(hardware, model, Contents(checkpoint, tuple(steps)))
-    return Compiled(hardware, model, *found, checkpoint, tuple(steps))
+    found = _planned(hardware, model, Contents(checkpoint, tuple(steps)), batch)
+    return Compiled(hardware, model, *found, batch, checkpoint, tuple(steps))
 
 
 def _planned(
-    hardware: Hardware, model: Model, contents: Contents | None
+    hardware: Hardware, model: Model, contents: Contents | None, batch: int
 ) -> tuple[Layout, tuple[Program, ...], tuple[Tile, ...]]:
-    machine = Machine(hardware, model)
+    machine = Machine(hardware, model, batch)
     _check_numbers(machine)
     layout = Layout()
     reserve(layout, machine)
@@ -107,7 +111,7 @@ def _planned(
     places = constants(layout, machine, contents)
     programs = []
     for name in (PROMPT, DECODE, *[BLOCK] * (machine.block > 1)):
-        tokens = machine.block if name == BLOCK else 1
+        tokens = machine.block if name == BLOCK else batch
         builder = Pass(machine, layout, places, tiles, head=name == DECODE, tokens=tokens).write()
         program = Program(name, builder.program(), builder.notes())
         reason = instructions.refusal(program.instructions, QUEUE_DEPTH)

@@ -40,7 +40,10 @@ PROGRAM_KEYS: dict[str, type] = {"page": int, "instructions": int, "notes": list
 
 @dataclass(frozen=True)
 class Image:
-    """An image that a system runs: memory from ``base`` on, programs, and where tokens are."""
+    """An image that a system runs: memory from ``base`` on, programs, and where tokens are.
+
+    A pass takes a token of each of ``batch`` sequences, whose tokens lie ``stride`` bytes apart.
+    """
 
     base: int
     data: Octets
@@ -52,6 +55,12 @@ class Image:
     vocab: int
     checkpoint: str
     block: int = 1
+    batch: int = 1
+    stride: int = 0
+
+    def tokens_of(self, sequence: int) -> int:
+        """Address of the first token of a sequence."""
+        return self.tokens + sequence * self.stride
 
     @property
     def end(self) -> int:
@@ -65,11 +74,11 @@ def of_compiled(compiled: Compiled) -> Image:
     programs = {one.name: one.instructions for one in compiled.programs}
     pages = {one.name: layout[one.region].base // PAGE for one in compiled.programs}
     notes = {one.name: one.notes for one in compiled.programs}
-    tokens = layout["tokens"].base
+    tokens, batch = layout["tokens"], compiled.batch
     weights = digest(compiled.checkpoint.source)
     return Image(
-        layout.base, layout.image(), programs, pages, notes, tokens, model.context, model.vocab, weights,
-        compiled.block,
+        layout.base, layout.image(), programs, pages, notes, tokens.base, model.context, model.vocab, weights,
+        compiled.block, batch, tokens.size // batch * (batch > 1),
     )  # fmt: skip
 
 
@@ -100,6 +109,7 @@ def described(compiled: Compiled, image: Image, calibrated: str) -> dict[str, An
         "sha256": hashlib.sha256(image.data.tobytes()).hexdigest(),
         "memory_bytes": image.end,
         "tokens": image.tokens,
+        **({"batch": image.batch, "tokens_stride": image.stride} if image.batch > 1 else {}),
         "programs": {
             name: {
                 "page": image.pages[name],
@@ -170,7 +180,10 @@ def read(folder: Path, hardware: Hardware) -> Image:
             raise fault(path, f"{what}, not {len(notes[name])}")
     sizes = (said["tokens"], said["context"], said["vocab"])
     block = hardware.block if BLOCK in programs else 1
-    return Image(said["base"], data, programs, pages, notes, *sizes, said["checkpoint"], block)
+    beside = said.get("batch", 1), said.get("tokens_stride", 0)
+    if not all(is_kind(one, int) for one in beside):
+        raise fault(path, f"batch and tokens_stride must be integers, not {beside[0]!r} and {beside[1]!r}")
+    return Image(said["base"], data, programs, pages, notes, *sizes, said["checkpoint"], block, *beside)
 
 
 def _note(path: Path, name: str, note: Any) -> tuple[Purpose, int]:

@@ -1,9 +1,10 @@
 """The program of one pass: tokens through all layers, and with ``head`` the choice of the next one.
 
-Every step is done for all tokens of a block, each in a slot of its own, before the next step begins; the weights of a
-tile are loaded once for all of them. Runs go memory to memory. A vector that norms and residuals both need is computed
-twice from the same sums, since a run gives one result; weights of the products to come are loaded as early as their
-FIFO has room.
+Every step is done for all tokens of a pass, each in a slot of its own, before the next step begins; the weights of a
+tile are loaded once for all of them. These tokens follow each other in one sequence (a block), or are at one position
+of as many sequences (a batch), each with tokens and a cache of its own. Runs go memory to memory. A vector that norms
+and residuals both need is computed twice from the same sums, since a run gives one result; weights of the products to
+come are loaded as early as their FIFO has room.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Pass:
         self.residual = 0
         self.mark = NO_LAYER
         self.tokens, self.slot = tokens, 0
+        self.batch = machine.batch
 
     def write(self) -> Builder:
         """The whole pass."""
@@ -85,7 +87,7 @@ class Pass:
     def _token(self) -> None:
         """Load the token of a slot, by which rows are gathered."""
         self.builder.purpose = Purpose(NO_LAYER, "token")
-        self.builder.load_token(self.layout["tokens"].base + WORD * self.slot)
+        self.builder.load_token(self._mine("tokens")[0] + WORD * self.ahead)
 
     def _each(self) -> Iterator[int]:
         """Yield the slots one by one; each begins with the residual stream in the buffer where the first one began."""
@@ -94,6 +96,17 @@ class Pass:
             self.slot, self.residual = slot, residual
             yield slot
         self.slot = 0
+
+    @property
+    def ahead(self) -> int:
+        """Positions from that of the pass to that of the slot's token."""
+        return self.slot if self.batch == 1 else 0
+
+    def _mine(self, name: str) -> tuple[int, int]:
+        """First byte of a region that belongs to the slot's sequence, and the first behind."""
+        region = self.layout[name]
+        size, place = region.size // self.batch, self.slot if self.batch > 1 else 0
+        return region.base + place * size, region.base + (place + 1) * size
 
     # Parts of a layer -------------------------------------------------------------------------------------------------
 
@@ -153,11 +166,12 @@ class Pass:
         self._rows("activation", f"dequantize+gate{'+norm' * norm}+quantize", 1, ffn, read, into)
 
     def _next_token(self) -> None:
-        hidden, last = self.model.hidden, self.model.layers - 1
-        self._residual(
-            last, "down", "norm", self._gain(None, "final_norm"), {"out": self._vector("last", hidden)}
-        )
-        self._scores()
+        last, gain = self.model.layers - 1, self._gain(None, "final_norm")
+        for _ in self._each():
+            into = Moved(self._mine("last")[0], self.model.hidden * self.machine.rows.out.container)
+            self._residual(last, "down", "norm", gain, {"out": into})
+        for _ in self._each():
+            self._scores()
 
     def _quantized(self, layer: int, step: str, role: str, source: str, length: int, product: str) -> None:
         """Quantize the results of attention, normed where there is a sub-norm."""
@@ -198,7 +212,7 @@ class Pass:
             size = dim * self.machine.rows.operand.container
             region = self.layout["angles"]
             span = (region.base, region.end)
-            first = region.base + self.slot * size
+            first = region.base + self.ahead * size
             chain, operand = "dequantize+rotate", Moved(first, size, heads, size, POSITION, span)
         read = Rowed(read.x, read.weight, read.row, operand, 0, True)
         self._rows(f"{role} heads", chain, heads, dim, read, {self._kind: self._cached(layer, role)})
@@ -217,12 +231,12 @@ class Pass:
         """Region of memory to which elements of all heads go."""
         if role == "q":
             return replace(self._vector("queries", self.shapes.query), narrow=self._rounds)
-        region = self.layout[f"{'keys' if role == 'k' else 'values'} {layer}"]
+        span = self._mine(f"{'keys' if role == 'k' else 'values'} {layer}")
         size, narrow = (
             self.machine.attends.size(self.shapes.keys),
             self.machine.attends.packed or self._rounds,
         )
-        first, span = region.base + self.slot * size, (region.base, region.end)
+        first = span[0] + self.ahead * size
         return Moved(first, size, 1, size, POSITION, span, narrow=narrow)
 
     # Places in memory -------------------------------------------------------------------------------------------------
@@ -230,7 +244,7 @@ class Pass:
     def _at(self, name: str) -> int:
         """Address of the slot's vector in a region."""
         region = self.layout[name]
-        return region.base + self.slot * (region.size // self.machine.block)
+        return region.base + self.slot * (region.size // self.machine.slots)
 
     def _vector(self, name: str, elements: int) -> Moved:
         """A whole vector; its region says of how many bytes its elements are."""
@@ -369,16 +383,15 @@ class Pass:
         width = elements * unit.query.container
         builder.load(unit.query.name, Moved(self._at("queries") + head * width, width))
         for field, name in ((unit.key, "keys"), (unit.value, "values")):
-            region = self.layout[f"{name} {layer}"]
+            span = self._mine(f"{name} {layer}")
             moved = Moved(
-                region.base + head * cached, cached, 1 + self.slot, row, 0, (region.base, region.end), True,
-                self.model.context,
-            )  # fmt: skip
+                span[0] + head * cached, cached, 1 + self.ahead, row, 0, span, True, self.model.context
+            )
             for turn in range(turns):
                 builder.load(field.name, moved, last=turn == turns - 1)
         registers, keys = unit.set_registers()
         for register, value in registers.items():
-            here = 1 + self.slot if register == keys else value
+            here = 1 + self.ahead if register == keys else value
             builder.put("attention", register, here, position=register == keys)
         size = elements * unit.result.container
         moved = Moved(self._at("mixed") + head * size, size)
@@ -398,12 +411,13 @@ class Pass:
         for register, value in unit.set_registers(task).items():
             builder.put("vector", register, value, position=register == unit.drawn_by)
         index = self.machine.units.by_name["vector.out.index"]
-        builder.run("vector", {index.name: 1})
-        last = Moved(self.layout["last"].base, model.hidden * unit.gain.container)
+        # Staging takes no other vector while that of the slot before goes round, and no load may wait there.
+        builder.run("vector", {index.name: 1}, opens=self.tokens > 1)
+        last = Moved(self._mine("last")[0], model.hidden * unit.gain.container)
         builder.load(unit.gain.name, last, free=True)
         self._head_rows()
-        tokens = self.layout["tokens"]
-        next_token = Moved(tokens.base + WORD, WORD, 1, WORD, POSITION, (tokens.base, tokens.end))
+        tokens = self._mine("tokens")
+        next_token = Moved(tokens[0] + WORD, WORD, 1, WORD, POSITION, tokens)
         builder.store(index.name, next_token)
 
     def _head_rows(self) -> None:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from blueprint.errors import ParamError
 from blueprint.numbers import ceil_div
+from blueprint.systems.address_map import PAGE
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import INTEGERS
 from blueprint.workloads.model import Model
@@ -99,17 +100,44 @@ class Table:
         return "dequantize" if operation == COPY else f"dequantize+{operation}"
 
 
-class Machine:
-    """The units of a system's hardware, asked about a model. Raises ``ParamError`` for one that they cannot run."""
+def side_by_side(hardware: Hardware, model: Model) -> int:
+    """Tokens of a pass that share what was loaded; 1 where the model's context is no longer than a block."""
+    return hardware.block if hardware.block < model.context else 1
 
-    def __init__(self, hardware: Hardware, model: Model) -> None:
+
+def check_batch(hardware: Hardware, model: Model, batch: int) -> None:
+    """Raise ``ParamError`` for a number of sequences that one pass cannot take."""
+    most = side_by_side(hardware, model)
+    if batch < 1:
+        raise ParamError(f"Batch must be at least 1, not {batch}")
+    if batch > most:
+        what = f"at most {most}, the tokens that share what was loaded (model.block of the system)"
+        raise ParamError(f"Batch must be {what}, not {batch}")
+
+
+class Machine:
+    """The units of a system's hardware, asked about a model, of which each pass takes ``batch`` sequences.
+
+    Raises ``ParamError`` for one that they cannot run.
+    """
+
+    def __init__(self, hardware: Hardware, model: Model, batch: int = 1) -> None:
         self.hardware, self.model, self.shapes = hardware, model, Shapes(model)
         self.units = Units(hardware)
         self.product, self.rows = Product(self.units), Rows(self.units)
         self.attends = Attends(self.units, model.heads // model.kv_heads, model.context)
         self.tiles = {name: self.product.outputs(*self.shapes.product(name)) for name in PRODUCTS}
-        #: Tokens of a prompt that one pass takes; 1 where the model's context is no longer than a block.
-        self.block = hardware.block if hardware.block < model.context else 1
+        #: Tokens of a prompt that one pass takes.
+        self.block = side_by_side(hardware, model)
+        check_batch(hardware, model, batch)
+        self.batch = batch
+        if batch > 1:  # a pass takes a token of each sequence, also of a prompt
+            self.block = 1
+
+    @property
+    def slots(self) -> int:
+        """Tokens of the widest pass, each of which has vectors of its own in memory."""
+        return max(self.block, self.batch)
 
     @cached_property
     def table(self) -> Table:
@@ -151,14 +179,15 @@ class Machine:
 
 
 def reserve(layout: Layout, machine: Machine) -> None:
-    """Reserve what runs write: tokens, vectors between operations (of each token of a block), cache."""
+    """Reserve what runs write: tokens and cache of each sequence, vectors between operations of each slot of a pass."""
     model, shapes, rows = machine.model, machine.shapes, machine.rows
     number, sums = rows.out.container, machine.product.result.container
-    layout.reserve("tokens", WORD * (model.context + 1), "tokens, each by its position")
+    tokens = ceil_div(WORD * (model.context + 1), ALIGNMENT) * ALIGNMENT
+    layout.reserve("tokens", machine.batch * tokens, "tokens, each by its position")
 
     def each(name: str, size: int, text: str) -> None:
         slot = ceil_div(size, ALIGNMENT) * ALIGNMENT
-        layout.reserve(name, machine.block * slot, text)
+        layout.reserve(name, machine.slots * slot, text)
 
     for place in range(RESIDUALS):
         each(f"residual {place}", model.hidden * number, "residual stream")
@@ -172,10 +201,14 @@ def reserve(layout: Layout, machine: Machine) -> None:
     each("mixed", shapes.query * machine.attends.result.container, "results of attention")
     if model.gated:
         each("up", model.ffn * number, "what the gate multiplies")
-    layout.reserve("last", model.hidden * number, "what the head scores")
+    last = ceil_div(model.hidden * number, ALIGNMENT) * ALIGNMENT
+    layout.reserve("last", machine.batch * last, "what the head scores")
     for layer in range(model.layers):
         for name in ("keys", "values"):
-            size = model.context * machine.attends.size(shapes.keys)
+            size = ceil_div(model.context * machine.attends.size(shapes.keys), PAGE) * PAGE
             layout.reserve(
-                f"{name} {layer}", size, f"{name} of layer {layer}, a row for each position", page=True
+                f"{name} {layer}",
+                machine.batch * size,
+                f"{name} of layer {layer}, a row for each position",
+                page=True,
             )

@@ -83,6 +83,7 @@ def estimate(
     model: str | Path | None,
     context: int | None,
     prompt: int | None,
+    batch: int = 1,
 ) -> Answer:
     """The numbers of a system on a model; the largest one that it holds where none is named."""
     system = file if isinstance(file, System) else read_system(file)
@@ -91,7 +92,7 @@ def estimate(
     if context is None:
         context = min(CONTEXT, shapes.context - 1, system.largest.context - 1)
     _check_counts(context, prompt)
-    found = costs.estimate(system, shapes, facts, context, prompt)
+    found = costs.estimate(system, shapes, facts, context, prompt, batch)
     area = found.costs.areas
     answer: Answer = {
         "system": system.name,
@@ -100,6 +101,7 @@ def estimate(
         "source": f"analytical model, technology {facts.name}",
         "context": context,
         "prompt": prompt,
+        **({"batch": batch} if batch > 1 else {}),
         "clock_mhz": found.clock_mhz,
         "fastest_clock_mhz": found.costs.fastest_mhz,
         "meets_clock": found.meets_clock,
@@ -119,7 +121,7 @@ def estimate(
 def _headline(found: costs.Estimate) -> Answer:
     return {
         "tokens_per_second": found.tokens_per_second,
-        "energy_pj_per_token": found.phases["decode"].energy_pj,
+        "energy_pj_per_token": found.energy_pj_per_token,
         "power_mw": found.power_mw,
         "time_to_first_token_s": found.time_to_first_token_s,
     }
@@ -207,8 +209,10 @@ def _places(answer: Mapping[str, Any]) -> list[str]:
 
 
 def _phase_lines(name: str, phase: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterator[str]:
-    tokens = phase["tokens"]
-    what = f"a token behind {answer['context']:,}" if name == "decode" else f"a prompt of {tokens:,}"
+    what = (
+        f"a token behind {answer['context']:,}" if name == "decode" else f"a prompt of {answer['prompt']:,}"
+    )
+    what += f", each of {answer['batch']} sequences" if "batch" in answer else ""
     yield f"{name}: {what}"
     columns = ("name", "place", "count", "cycles", "wait_cycles", "bytes", "macs")
     rows = [[row[key] for key in columns] for row in phase["operations"]]

@@ -25,6 +25,7 @@ from compiler import calibration, drawing, image
 from compiler.calibration import Steps
 from compiler.compile import Compiled, compile_model, has_steps
 from compiler.image import Image
+from compiler.plan import check_batch
 from compiler.prompts import DECODE
 from simulator.systems import decoding
 from simulator.systems.machine import Span
@@ -60,7 +61,7 @@ def opened(path: str | Path) -> Checkpoint:
 
 
 def compiled(
-    system: System, checkpoint: Checkpoint, calibrate: str | Path | None, note: Note
+    system: System, checkpoint: Checkpoint, calibrate: str | Path | None, note: Note, batch: int = 1
 ) -> tuple[Compiled, str]:
     """A checkpoint compiled for a system, and what its steps were measured on; an empty text where it has no steps.
 
@@ -69,8 +70,9 @@ def compiled(
     model = checkpoint.decoder.model
     hardware = control.hardware(system)
     rules.check_model(system, model)
+    check_batch(hardware, model, batch)  # refused before the work
     steps, told = _steps(hardware, checkpoint, calibrate, note)
-    found = compile_model(hardware, checkpoint, steps)
+    found = compile_model(hardware, checkpoint, steps, batch)
     rules.check_image(system, model, found.layout.end)
     return found, told
 
@@ -120,12 +122,13 @@ def compile_system(
     out: str | Path,
     calibrate: str | Path | None = None,
     *,
+    batch: int = 1,
     force: bool = False,
     note: Note = silent,
 ) -> Answer:
-    """Write the image of a checkpoint on a system."""
+    """Write the image of a checkpoint on a system, for ``batch`` sequences side by side."""
     system = file if isinstance(file, System) else read_system(file)
-    found, told = compiled(system, opened(checkpoint), calibrate, note)
+    found, told = compiled(system, opened(checkpoint), calibrate, note, batch)
     picture = image.of_compiled(found)
     note("predicting the cycles of every instruction")
     clock = clock_of(system)
@@ -141,6 +144,7 @@ def compile_system(
         "bytes": int(picture.data.size),
         "memory_bytes": picture.end,
         "calibrated_on": told,
+        **({"batch": batch} if batch > 1 else {}),
         "programs": {
             name: {
                 "instructions": len(program),
@@ -199,6 +203,12 @@ class Asked:
     force: bool = False
     temperature: float = 0.0
     seed: int | None = None
+    beside: Sequence[str] = ()
+
+    @property
+    def prompts(self) -> list[str]:
+        """The prompt of every sequence."""
+        return [self.prompt, *self.beside]
 
 
 def simulate_system(
@@ -209,11 +219,11 @@ def simulate_system(
     clock = clock_of(system)
     behavior = port(system, asked.memory, clock)
     trained = opened(checkpoint)
-    given = prompt_of(trained, asked)
+    given = prompts_of(trained, asked)
     path = None if asked.trace is None else check_file(asked.trace, (".json", ".json.gz"), force=asked.force)
     hardware = control.hardware(system)
     picture = picture_of(system, hardware, trained, asked, note)
-    decoded = decoding.decode(
+    decoded = decoding.decode_batch(
         hardware, picture, given, asked.tokens, behavior, stop=trained.decoder.eos,
         told=paced(note, "ran {} of {} passes"),
     )  # fmt: skip
@@ -238,23 +248,31 @@ def picture_of(system: System, hardware: Hardware, trained: Checkpoint, asked: A
         )
     if asked.temperature:
         drawing.registers(hardware, asked.temperature, seed_of(asked.seed))  # refused before the work
+    batch = len(asked.prompts)
     if asked.image is None:
-        found, _ = compiled(system, trained, asked.calibrate, note)
+        found, _ = compiled(system, trained, asked.calibrate, note, batch)
         picture = image.of_compiled(found)
     else:
         picture = image.read(Path(asked.image), hardware)
     if picture.checkpoint != digest(trained.source):
         raise ParamError(f"{asked.image}: image must be of this checkpoint, and is of another")
+    if picture.batch != batch:
+        raise ParamError(f"Prompts must be as many as the image has sequences, {picture.batch}, not {batch}")
     if not asked.temperature:
         return picture
     return drawing.drawn(picture, hardware, asked.temperature, seed_of(asked.seed))
 
 
-def prompt_of(trained: Checkpoint, asked: Asked) -> list[int]:
-    """Tokens of the prompt. Raises ``ParamError`` where they and those to come exceed the context."""
+def prompts_of(trained: Checkpoint, asked: Asked) -> list[list[int]]:
+    """Tokens of the prompt of every sequence. Raises ``ParamError`` where they and those to come exceed the context."""
+    return [_prompt_of(trained, prompt, asked) for prompt in asked.prompts]
+
+
+def _prompt_of(trained: Checkpoint, prompt: str, asked: Asked) -> list[int]:
+    """Tokens of a prompt."""
     context = trained.decoder.model.context
     begin = [] if trained.decoder.bos is None else [trained.decoder.bos]
-    given = begin + _encoded(trained, prompt_text(asked.prompt))
+    given = begin + _encoded(trained, prompt_text(prompt))
     if not given:
         raise ParamError("Prompt must have at least one token, not none")
     if asked.tokens < 1:
@@ -276,11 +294,30 @@ def clock_of(system: System) -> float:
     return system.clock_mhz
 
 
-def _answer(
-    system: System, clock: float, trained: Checkpoint, given: Sequence[int], hardware: Hardware, picture: Image,
-    decoded: decoding.Decoded, asked: Asked,
-) -> Answer:  # fmt: skip
+def told_of(trained: Checkpoint, tokens: Sequence[int], asked: Asked) -> tuple[list[int], str]:
+    """As many tokens as are asked for, up to the one that ends a text, and their text."""
     assert trained.vocabulary is not None
+    stop, found = trained.decoder.eos, list(tokens[: asked.tokens])
+    found = found[: found.index(stop) + 1] if stop in found else found
+    return found, trained.vocabulary.decode(found)
+
+
+def _beside(
+    trained: Checkpoint, given: Sequence[Sequence[int]], decoded: decoding.Decoded, asked: Asked
+) -> Answer:
+    """The other sequences of a batch."""
+    rows = []
+    for prompt, mine, made in zip(asked.beside, given[1:], decoded.beside, strict=True):
+        tokens, text = told_of(trained, made, asked)
+        rows.append({"prompt": prompt, "prompt_tokens": list(mine), "tokens": tokens, "text": text})
+    return {"beside": rows} if rows else {}
+
+
+def _answer(
+    system: System, clock: float, trained: Checkpoint, given: Sequence[Sequence[int]], hardware: Hardware,
+    picture: Image, decoded: decoding.Decoded, asked: Asked,
+) -> Answer:  # fmt: skip
+    tokens, text = told_of(trained, decoded.tokens, asked)
     trace, cycles = decoded.trace, decoded.cycles
     per_pass = _pass_cycles(trace.spans, len(decoded.passes))
     first = decoded.passes.index(DECODE)
@@ -296,14 +333,15 @@ def _answer(
         **drawn_by(asked),
         "clock_mhz": clock,
         "prompt": asked.prompt,
-        "prompt_tokens": list(given),
-        "tokens": decoded.tokens,
-        "text": trained.vocabulary.decode(decoded.tokens),
+        "prompt_tokens": list(given[0]),
+        "tokens": tokens,
+        "text": text,
+        **_beside(trained, given, decoded, asked),
         "cycles": cycles,
         "seconds": seconds,
         "cycles_by_pass": per_pass,
         "time_to_first_token_s": sum(per_pass[: first + 1]) / (clock * 1e6),
-        "tokens_per_second": len(decode) / (sum(decode) / (clock * 1e6)),
+        "tokens_per_second": sum(map(len, decoded.sequences)) / (sum(decode) / (clock * 1e6)),
         "busy": {unit: done / cycles for unit, done in decoding.busy(trace).items()},
         "stalls": decoding.waits(trace),
         "utilization": decoding.utilization(hardware, trace),
@@ -347,16 +385,21 @@ def _energy(
     macs = {unit: sum(task.macs for _, task in work[unit]) for unit in work}
     costs = Energies(system, clock, hardware, technology)
     through = decoding.buffered(hardware, decoded.trace)
-    return costs.total(decoded.cycles, macs, moved, through, decoded.turns[-1].position + 1)
+    tokens = len(decoded.sequences) * (decoded.turns[-1].position + 1)
+    return costs.total(decoded.cycles, macs, moved, through, tokens)
 
 
 def simulate_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     """Text, cycles and where they go, for people."""
     yield f"{answer['model']} on {answer['system']}, memory {answer['memory']} ({answer['source']})"
-    yield f"{answer['prompt']}{answer['text']}"
-    count = len(answer["prompt_tokens"])
+    beside = answer.get("beside", [])
+    yield from (f"{one['prompt']}{one['text']}" for one in (answer, *beside))
+    lengths = sorted(len(one["prompt_tokens"]) for one in (answer, *beside))
+    count = " to ".join(str(length) for length in dict.fromkeys((lengths[0], lengths[-1])))
+    made = max(len(one["tokens"]) for one in (answer, *beside))
+    each = f" in each of {len(lengths)} sequences" if beside else ""
     yield (
-        f"{count} tokens of prompt and {len(answer['tokens'])} behind them: {answer['cycles']:,} cycles, "
+        f"{count} tokens of prompt and {made} behind them{each}: {answer['cycles']:,} cycles, "
         f"{1e3 * answer['seconds']:,.2f} ms at {answer['clock_mhz']:g} MHz; first token after "
         f"{1e3 * answer['time_to_first_token_s']:,.2f} ms, then {answer['tokens_per_second']:,.1f} token/s"
     )

@@ -79,6 +79,12 @@ _DECODED: tuple[Decorator, ...] = (
     ),
     click.option("--prompt", metavar="WORDS", help="Of a system: what to continue."),
     click.option(
+        "--beside",
+        metavar="WORDS",
+        multiple=True,
+        help="Of a system: another prompt, continued in the same passes; may be given again.",
+    ),
+    click.option(
         "--tokens",
         type=choices.Whole(1, 1 << 20),
         metavar="N",
@@ -97,6 +103,12 @@ _DECODED: tuple[Decorator, ...] = (
     ),
     click.option("--calibrate", type=choices.FILE, metavar="FILE.txt", help="Of a system: see compile."),
     click.option("--image", type=choices.FOLDER, metavar="DIR", help="Of a system: what compile wrote."),
+)
+batch_option: Decorator = click.option(
+    "--batch",
+    type=choices.Whole(1),
+    metavar="B",
+    help="Of a system: sequences whose tokens share a pass over the weights.  [default: 1]",
 )
 study_argument: Decorator = click.argument("study", type=choices.FOLDER)
 

@@ -10,7 +10,7 @@ from blueprint.systems import control
 from blueprint.systems.description import System
 from blueprint.systems.reader import read_system
 from simulator.systems import decoding, proving, rtl
-from ternforge.decoding import Asked, clock_of, drawn_by, opened, picture_of, port, prompt_of
+from ternforge.decoding import Asked, clock_of, drawn_by, opened, picture_of, port, prompts_of, told_of
 from ternforge.session import Answer, Note, paced, silent
 from toolchain import files
 
@@ -22,10 +22,10 @@ def verify_system(
     system = file if isinstance(file, System) else read_system(file)
     behavior = port(system, asked.memory, clock_of(system))
     trained = opened(checkpoint)
-    given = prompt_of(trained, asked)
+    given = prompts_of(trained, asked)
     hardware = control.hardware(system)
     picture = picture_of(system, hardware, trained, asked, note)
-    decoded = decoding.decode(
+    decoded = decoding.decode_batch(
         hardware, picture, given, asked.tokens, behavior, stop=trained.decoder.eos,
         told=paced(note, "simulated {} of {} passes"),
     )  # fmt: skip
@@ -37,8 +37,11 @@ def verify_system(
         note("building with Verilator")
         bench = rtl.of_folder(hardware, manifest, scratch)
     note(f"running {decoded.cycles:,} cycles")
-    proof = proving.prove(hardware, bench, picture, given, decoded, behavior)
-    assert trained.vocabulary is not None
+    proof = proving.prove_batch(hardware, bench, picture, given, decoded, behavior)
+    (tokens, text), beside = told_of(trained, proof.tokens, asked), []
+    for prompt, made in zip(asked.beside, proof.beside, strict=True):
+        mine, words = told_of(trained, made, asked)
+        beside.append({"prompt": prompt, "tokens": mine, "text": words})
     return {
         "system": system.name,
         "model": trained.decoder.model.name,
@@ -49,9 +52,10 @@ def verify_system(
         "ok": proof.ok,
         "findings": proof.findings,
         "prompt": asked.prompt,
-        "tokens": proof.tokens,
-        "text": trained.vocabulary.decode(proof.tokens),
-        "tokens_simulator": decoded.tokens,
+        "tokens": tokens,
+        "text": text,
+        "tokens_simulator": told_of(trained, decoded.tokens, asked)[0],
+        **({"beside": beside} if beside else {}),
         "instructions": proof.instructions,
         "cycles_rtl": proof.cycles,
         "cycles_simulator": decoded.cycles,
@@ -62,7 +66,7 @@ def verify_system(
 def verify_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     """The comparison as text for people."""
     yield f"{answer['model']} on {answer['system']}, memory {answer['memory']} ({answer['source']})"
-    yield f"{answer['prompt']}{answer['text']}"
+    yield from (f"{one['prompt']}{one['text']}" for one in (answer, *answer.get("beside", [])))
     yield (
         f"{len(answer['tokens'])} tokens, {answer['instructions']:,} instructions, {answer['cycles_rtl']:,} cycles of "
         f"the RTL, {answer['cycles_simulator']:,} of the simulator"

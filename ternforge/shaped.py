@@ -16,6 +16,7 @@ from blueprint.systems.reader import read_system
 from blueprint.systems.runs import Runs
 from blueprint.workloads import model as models
 from compiler.compile import Plan, compile_shapes
+from compiler.plan import check_batch
 from compiler.prompts import DECODE, turns
 from simulator.systems import chrome, passes, sums
 from simulator.systems.passes import Passes, Ran, Table
@@ -37,7 +38,7 @@ class Asked:
     """The options of a simulation of shapes: the largest model of the system where none is named.
 
     ``trace`` is a file for the pass that decodes the token; ``window`` are cycles of it (``"a:b"``) or the mark of a
-    layer.
+    layer. Each pass takes a token of each of ``batch`` sequences.
     """
 
     model: str | Path | None = None
@@ -48,6 +49,7 @@ class Asked:
     trace: str | Path | None = None
     window: str | None = None
     force: bool = False
+    batch: int = 1
 
 
 def tokens_of(prompt: str | int | None) -> int | None:
@@ -82,7 +84,7 @@ def simulate_shapes(file: System | str | Path, asked: Asked, note: Note = silent
     for name, each in phases.items():
         machine = Passes(plan.hardware, [port] * 3, runs)
         parts, ends, ran = _run(plan, tables, machine, each, note)
-        tokens = 1 if name == "decode" else asked.prompt
+        tokens = asked.batch * (1 if name == "decode" else asked.prompt or 1)
         found[name] = _phase(system, clock, plan, machine.cycles, parts, ends, tokens, asked)
         if name == "decode":
             shown = chosen.slices(tables[DECODE], ran, machine.cycles)
@@ -100,8 +102,9 @@ def simulate_shapes(file: System | str | Path, asked: Asked, note: Note = silent
         "clock_mhz": clock,
         "context": context,
         "prompt": asked.prompt,
+        **({"batch": asked.batch} if asked.batch > 1 else {}),
         "instructions": {one.name: len(one.instructions) for one in plan.programs},
-        "tokens_per_second": 1 / decode["seconds"],
+        "tokens_per_second": asked.batch / decode["seconds"],
         "time_to_first_token_s": first,
         "phases": found,
     } | ({} if path is None else {"trace": path})
@@ -120,8 +123,9 @@ def _planned(system: System, asked: Asked, note: Note) -> tuple[Plan, int]:
     hardware, model = asked_of(system, shapes)
     rules.check_shapes(system, shapes, context, asked.prompt or 0)
     rules.check_model(system, shapes, context, asked.prompt or 0)
+    check_batch(hardware, model, asked.batch)
     note(f"compiling the shapes of {shapes.name}")
-    plan = compile_shapes(hardware, model)
+    plan = compile_shapes(hardware, model, asked.batch)
     rules.check_image(system, shapes, plan.layout.end)
     return plan, context
 
@@ -150,11 +154,10 @@ def _phase(
     cycles: int,
     parts: Sequence[Sums],
     ends: Sequence[int],
-    tokens: int | None,
+    tokens: int,
     asked: Asked,
 ) -> Answer:
     """The answer on one phase of ``tokens`` tokens: cycles, bytes and energy, and what each is spent on."""
-    tokens = tokens or 1
     found = sums.total(parts)
     units = plan.hardware.units
     costs = Energies(system, clock, plan.hardware, asked.technology)
@@ -201,6 +204,7 @@ def _rows(
 def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     """Cycles of every phase and where they go, for people."""
     yield f"{answer['model']} on {answer['system']}, memory {answer['memory']} ({answer['source']})"
+    sequences = f", each of {answer['batch']} sequences" if "batch" in answer else ""
     for name, phase in answer["phases"].items():
         what = (
             f"a token behind {answer['context']:,}"
@@ -208,7 +212,7 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
             else f"a prompt of {answer['prompt']:,} and the first token"
         )
         yield (
-            f"{name}: {what}: {phase['cycles']:,} cycles, {1e3 * phase['seconds']:,.2f} ms at "
+            f"{name}: {what}{sequences}: {phase['cycles']:,} cycles, {1e3 * phase['seconds']:,.2f} ms at "
             f"{answer['clock_mhz']:g} MHz, {phase['tokens'] / phase['seconds']:,.1f} token/s"
         )
         yield from decoding.phase_lines(phase)

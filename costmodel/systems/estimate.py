@@ -155,7 +155,14 @@ class Estimate:
     @property
     def tokens_per_second(self) -> float:
         """Tokens decoded in a second."""
-        return 1 / self.phases["decode"].time.seconds
+        decode = self.phases["decode"]
+        return decode.tokens / decode.time.seconds
+
+    @property
+    def energy_pj_per_token(self) -> float:
+        """Energy of a token that is decoded."""
+        decode = self.phases["decode"]
+        return decode.energy_pj / decode.tokens
 
     @property
     def time_to_first_token_s(self) -> float | None:
@@ -191,10 +198,18 @@ def costs(system: System, technology: Technology, cost: Callable[[Spec], Cost] |
 
 
 def estimate(
-    system: System, model: Model, technology: Technology, context: int, prompt: int | None = None
+    system: System,
+    model: Model,
+    technology: Technology,
+    context: int,
+    prompt: int | None = None,
+    batch: int = 1,
 ) -> Estimate:
-    """What a system does with a token behind ``context`` others, and with a prompt. `ParamError` if they do not fit."""
-    return Estimator(technology)(system, model, context, prompt)
+    """What a system does with a token behind ``context`` others, and with a prompt, of ``batch`` sequences each.
+
+    Raises ``ParamError`` if they do not fit.
+    """
+    return Estimator(technology)(system, model, context, prompt, batch=batch)
 
 
 class Estimator:
@@ -225,12 +240,19 @@ class Estimator:
         return True
 
     def __call__(
-        self, system: System, model: Model, context: int, prompt: int | None = None, *, programs: bool = True
+        self,
+        system: System,
+        model: Model,
+        context: int,
+        prompt: int | None = None,
+        *,
+        programs: bool = True,
+        batch: int = 1,
     ) -> Estimate:
-        """What a system does with a token behind ``context`` others, and with a prompt.
+        """What a system does with a token behind ``context`` others, and with a prompt, of ``batch`` sequences each.
 
         Without ``programs`` by its list of operations, also where there are programs. Raises ``ParamError`` where they
-        do not fit.
+        do not fit, and for a batch without programs.
         """
         rules.check_model(system, model, context, prompt or 0)
         found = self.costs(system)
@@ -238,8 +260,10 @@ class Estimator:
         try:
             if not programs:
                 raise ParamError("Programs must be asked for, and they are not")
-            key, plan = self._plan(system, model)
+            key, plan = self._plan(system, model, batch)
         except ParamError as problem:
+            if batch != 1:
+                raise
             times = {"decode": (1, _time(system, clock, operations.decode(system, model, context)))}
             if prompt is not None:
                 times["prefill"] = prompt, _time(system, clock, operations.prefill(system, model, prompt))
@@ -247,7 +271,10 @@ class Estimator:
         else:
             asked = {"decode": (1, compiled.decode, context), "prefill": (prompt, compiled.prefill, prompt)}
             times = {
-                name: (tokens, of_runs(system, self._phase(key, system, plan, clock, passes, at), clock))
+                name: (
+                    batch * tokens,
+                    of_runs(system, self._phase(key, system, plan, clock, passes, at), clock),
+                )
                 for name, (tokens, passes, at) in asked.items()
                 if tokens is not None and at is not None
             }
@@ -258,11 +285,12 @@ class Estimator:
         }
         return Estimate(found, clock, phases, reason)
 
-    def _plan(self, system: System, model: Model) -> tuple[Hashable, Plan]:
+    def _plan(self, system: System, model: Model, batch: int = 1) -> tuple[Hashable, Plan]:
         """The programs of a model on a system, and what they depend on. Raises ``ParamError``, also a second time."""
         hardware, model = compiled.asked_of(system, model)
-        key = (hardware.design_hash, model)
-        plan = _remembered(self._plans, key, lambda: _attempted(partial(compile_shapes, hardware, model)))
+        key = (hardware.design_hash, model, batch)
+        made = partial(compile_shapes, hardware, model, batch)
+        plan = _remembered(self._plans, key, lambda: _attempted(made))
         if isinstance(plan, ParamError):
             raise plan
         rules.check_image(system, model, plan.layout.end)

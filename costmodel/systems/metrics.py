@@ -16,9 +16,9 @@ def metrics(found: Estimate) -> dict[str, float]:
         "cycles": float(round(decode.time.seconds * found.clock_mhz * 1e6)),
         "tokens_per_second": found.tokens_per_second,
         **({} if first is None else {"time_to_first_token_s": first}),
-        "energy_pj_per_token": decode.energy_pj,
+        "energy_pj_per_token": found.energy_pj_per_token,
         "power_mw": found.power_mw,
         "clock_margin": fastest / found.clock_mhz,
-        "bytes_per_token": float(sum(step.operation.traffic for step in decode.time.steps)),
+        "bytes_per_token": sum(step.operation.traffic for step in decode.time.steps) / decode.tokens,
         "port_busy": decode.time.port_busy,
     }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,13 +23,29 @@ from simulator.systems.timed import Known, Timed
 #: Called with passes done and their number.
 Told = Callable[[int, int], None]
 _WORD = 4
+#: Bytes of tokens of one sequence where an image has no other.
+_ALL = 1 << 62
+
+
+@dataclass(frozen=True)
+class Start:
+    """Passes that the host starts at once, when every instruction ran, and the words that it wrote before them.
+
+    ``written`` are addresses and tokens: those of prompts, in place of what the pass before chose there.
+    """
+
+    turns: list[Turn]
+    trace: Trace
+    written: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True)
 class Decoded:
     """Results of a system: tokens, cycles, when every instruction ran, and every pass.
 
-    ``memory`` is what the passes left in memory in front of the image, from address 0 on.
+    ``memory`` is what the passes left in memory in front of the image, from address 0 on. Of a batch ``tokens`` are
+    those of the first sequence, ``beside`` those of the others. Where the host starts the system several times,
+    ``parts`` are these starts one by one, and ``trace`` has them one behind the other.
     """
 
     tokens: list[int]
@@ -36,6 +53,18 @@ class Decoded:
     trace: Trace
     turns: list[Turn]
     memory: bytes = b""
+    beside: Sequence[list[int]] = ()
+    parts: Sequence[Start] = ()
+
+    @property
+    def starts(self) -> Sequence[Start]:
+        """The starts of the system."""
+        return self.parts or [Start(self.turns, self.trace)]
+
+    @property
+    def sequences(self) -> list[list[int]]:
+        """The tokens of every sequence."""
+        return [self.tokens, *self.beside]
 
     @property
     def passes(self) -> list[str]:
@@ -58,26 +87,94 @@ def decode(
 
     A prompt goes in blocks where the image has a program for them.
     """
+    return decode_batch(hardware, image, [prompt], count, port, stop=stop, told=told, known=known)
+
+
+def decode_batch(
+    hardware: Hardware,
+    image: Image,
+    prompts: Sequence[Sequence[int]],
+    count: int,
+    port: MemoryPort,
+    *,
+    stop: int | None = None,
+    told: Told = lambda done, total: None,
+    known: Known | None = None,
+) -> Decoded:
+    """Run a prompt of each sequence of an image, and up to ``count`` tokens behind the longest.
+
+    Sequences are at one position. Behind the shortest prompt every pass chooses a token of each; the host puts those of
+    longer prompts in place of what was chosen there, and starts the next pass. Ends early once every sequence had a
+    token ``stop``; those that had one before go on beside the others. Raises ``ValueError`` for more or fewer prompts.
+    """
+    if len(prompts) != image.batch or not all(map(len, prompts)):
+        raise ValueError(f"Prompts must be {image.batch} with tokens, not of {list(map(len, prompts))}")
+    lengths = [len(prompt) for prompt in prompts]
     memory = Memory(image.base, image.data)
-    for place, given in enumerate(prompt):
-        memory.write(image.tokens + _WORD * place, np.array([[given]], "<u4").view(np.uint8))
-    golden, made, done = Golden(hardware, memory), list[int](), list[Turn]()
-    todo = turns(len(prompt), count, image.block)
+    for sequence, prompt in enumerate(prompts):
+        memory.write(image.tokens_of(sequence), np.asarray(prompt, "<u4").view(np.uint8)[None])
+    golden, done = Golden(hardware, memory), list[Turn]()
+    made: list[list[int]] = [[] for _ in prompts]
+    written: dict[int, list[tuple[int, int]]] = {0: []}
+    todo = turns(min(lengths), max(lengths) - min(lengths) + count, image.block)
     for turn in todo:
         done.append(turn)
         golden.run(image.programs[turn.program], turn.position)
         told(len(done), len(todo))
         if turn.program == DECODE:
-            at = memory.read(image.tokens + _WORD * (turn.position + 1), _WORD)
-            made.append(int(at.copy().view("<u4")[0, 0]))
-            if made[-1] == stop:
+            place, words = turn.position + 1, list[tuple[int, int]]()
+            for sequence, (prompt, mine) in enumerate(zip(prompts, made, strict=True)):
+                at = image.tokens_of(sequence) + _WORD * place
+                if place < len(prompt):
+                    words.append((at, prompt[place]))
+                    memory.write(at, np.array([[prompt[place]]], "<u4").view(np.uint8))
+                else:
+                    mine.append(int(memory.read(at, _WORD).copy().view("<u4")[0, 0]))
+            if words:
+                written[len(done)] = words
+            if all(stop in mine for mine in made):
                 break
+    parts, token = [], texts(image, prompts, made)
+    for first, last in pairwise([*written, len(done)]):
+        trace = timed(hardware, image, done[first:last], port, token, known)
+        parts.append(Start(done[first:last], trace, written[first]))
+    trace = parts[0].trace if len(parts) == 1 else behind(part.trace for part in parts)
+    several = parts if len(parts) > 1 else ()
+    return Decoded(made[0], trace.cycles, trace, done, memory.written[0].tobytes(), made[1:], several)
+
+
+def behind(traces: Iterable[Trace]) -> Trace:
+    """Traces one behind the other as one; requests of movers are left out."""
+    found = Trace(cycles=0)
+    positions: list[int] = []
+    for one in traces:
+        for unit, spans in one.spans.items():
+            found.spans[unit] += [
+                replace(
+                    span,
+                    place=span.place + len(positions),
+                    begin=span.begin + found.cycles,
+                    end=span.end + found.cycles,
+                )
+                for span in spans
+            ]
+        positions += one.positions
+        found.cycles += one.cycles
+    found.positions = positions
+    return found
+
+
+def texts(
+    image: Image, prompts: Sequence[Sequence[int]], made: Sequence[Sequence[int]]
+) -> Callable[[int], int]:
+    """The token at an address of memory, of sequences with prompts and tokens that were made behind them."""
+    known = [[*prompt, *mine] for prompt, mine in zip(prompts, made, strict=True)]
 
     def token(address: int) -> int:
-        return ([*prompt, *made])[(address - image.tokens) // _WORD]
+        sequence, at = divmod(address - image.tokens, image.stride or _ALL)
+        return known[sequence][at // _WORD]
 
-    trace = timed(hardware, image, done, port, token, known)
-    return Decoded(made, trace.cycles, trace, done, memory.written[0].tobytes())
+    return token
 
 
 def timed(

@@ -14,7 +14,7 @@ from blueprint.systems.memory_port import MemoryPort
 from compiler.image import Image
 from compiler.prompts import DECODE, PROMPT
 from simulator.systems import rtl
-from simulator.systems.decoding import Decoded
+from simulator.systems.decoding import Decoded, Start
 from simulator.systems.machine import Trace
 
 _WORD = 4
@@ -24,13 +24,14 @@ _MORE = 10_000
 
 @dataclass(frozen=True)
 class Proof:
-    """Results of the RTL, and every difference in words."""
+    """Results of the RTL, and every difference in words; of a batch ``beside`` are tokens of the other sequences."""
 
     tokens: list[int]
     cycles: int
     status: dict[str, int]
     instructions: int
     findings: list[str]
+    beside: Sequence[list[int]] = ()
 
     @property
     def ok(self) -> bool:
@@ -48,19 +49,50 @@ def prove(
     timeout_s: float = 24 * 3600,
 ) -> Proof:
     """Run the prompt on the RTL and compare tokens, memory, begin and end of every instruction, and the end of all."""
-    memory = memory_of(image, prompt)
-    job = rtl.Job(registers_of(hardware, image, decoded), [port] * 3, cut=decoded.cycles + _MORE)
-    (found,), left = rtl.run(bench, hardware, memory.tobytes(), [job], timeout_s)
-    first = image.tokens + _WORD * len(prompt)
-    made = np.frombuffer(left[first : first + _WORD * len(decoded.tokens)], "<u4").tolist()
-    findings = [*compare(found, decoded.trace), *memory_findings(left, memory.tobytes(), decoded.memory)]
-    if found.cycles < 0:
-        findings.append(f"the program must end in cycle {decoded.cycles}, and runs in {job.cut} still")
-    elif status(found) != {"done": 1}:
-        findings.append(f"status must be done, not {status(found)}")
-    if made != decoded.tokens:
-        findings.append(f"tokens must be {decoded.tokens}, not {made}")
-    return Proof(made, found.cycles, status(found), sum(map(len, found.spans().values())), findings)
+    return prove_batch(hardware, bench, image, [prompt], decoded, port, timeout_s)
+
+
+def prove_batch(
+    hardware: Hardware,
+    bench: Path,
+    image: Image,
+    prompts: Sequence[Sequence[int]],
+    decoded: Decoded,
+    port: MemoryPort,
+    timeout_s: float = 24 * 3600,
+) -> Proof:
+    """Run the prompts of a batch on the RTL and compare the same, tokens those of every sequence."""
+    left = before = memory_of(image, *prompts).tobytes()
+    cycles, count, findings = 0, 0, list[str]()
+    for start in decoded.starts:
+        job = rtl.Job(registers_of(hardware, image, start), [port] * 3, cut=start.trace.cycles + _MORE)
+        (found,), left = rtl.run(bench, hardware, _put(left, start.written), [job], timeout_s)
+        findings += compare(found, start.trace)
+        if found.cycles < 0:
+            findings.append(
+                f"the program must end in cycle {start.trace.cycles}, and runs in {job.cut} still"
+            )
+        elif status(found) != {"done": 1}:
+            findings.append(f"status must be done, not {status(found)}")
+        cycles = cycles + found.cycles if found.cycles >= 0 and cycles >= 0 else -1
+        count += sum(map(len, found.spans().values()))
+    made = []
+    for sequence, (prompt, tokens) in enumerate(zip(prompts, decoded.sequences, strict=True)):
+        first = image.tokens_of(sequence) + _WORD * len(prompt)
+        made.append(np.frombuffer(left[first : first + _WORD * len(tokens)], "<u4").tolist())
+    findings += memory_findings(left, before, decoded.memory)
+    for mine, expected in zip(made, decoded.sequences, strict=True):
+        if mine != expected:
+            findings.append(f"tokens must be {expected}, not {mine}")
+    return Proof(made[0], cycles, status(found), count, findings, made[1:])
+
+
+def _put(memory: bytes, words: Sequence[tuple[int, int]]) -> bytes:
+    """Memory in which the host wrote some words."""
+    found = bytearray(memory)
+    for address, word in words:
+        found[address : address + _WORD] = word.to_bytes(_WORD, "little")
+    return bytes(found)
 
 
 def memory_findings(left: bytes, before: bytes, golden: bytes) -> list[str]:
@@ -101,16 +133,17 @@ def status(found: rtl.Found) -> dict[str, int]:
     return {name: value for name, value in parts.items() if value}
 
 
-def memory_of(image: Image, prompt: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Memory as the host leaves it: the image, and the tokens of the prompt."""
+def memory_of(image: Image, *prompts: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Memory as the host leaves it: the image, and the tokens of the prompt of each sequence."""
     memory = np.zeros(image.end, np.uint8)
     memory[image.base :] = image.data
-    tokens = np.asarray(prompt, "<u4").view(np.uint8)
-    memory[image.tokens : image.tokens + len(tokens)] = tokens
+    for sequence, prompt in enumerate(prompts):
+        tokens, first = np.asarray(prompt, "<u4").view(np.uint8), image.tokens_of(sequence)
+        memory[first : first + len(tokens)] = tokens
     return memory
 
 
-def registers_of(hardware: Hardware, image: Image, decoded: Decoded) -> dict[str, int]:
+def registers_of(hardware: Hardware, image: Image, decoded: Decoded | Start) -> dict[str, int]:
     """Registers that the host writes before the start."""
     number = int(hardware.design_hash, 16)
     lengths = {name: len(program) for name, program in image.programs.items()}
@@ -122,9 +155,9 @@ def registers_of(hardware: Hardware, image: Image, decoded: Decoded) -> dict[str
         "prompt_length": lengths[prompt],
         "decode_page": image.pages[DECODE],
         "decode_length": lengths[DECODE],
-        "position": 0,
+        "position": decoded.turns[0].position,
         "prompt_passes": control.prompt_passes(hardware.block, len(before), steps[0], steps[-1]),
-        "decode_passes": decoded.passes.count(DECODE),
+        "decode_passes": sum(turn.program == DECODE for turn in decoded.turns),
         "image_lo": number & 0xFFFFFFFF,
         "image_hi": number >> 32,
         "interrupt": 3,

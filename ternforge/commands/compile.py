@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ternforge import choices
-from ternforge.options import force_option, out_option
+from ternforge.options import batch_option, force_option, out_option
 from ternforge.session import Session
 from ternforge.shell import Verb
 
@@ -19,10 +19,17 @@ from ternforge.shell import Verb
 @click.option(
     "--calibrate", type=choices.FILE, metavar="FILE.txt", help="Text to measure steps of integers on."
 )
+@batch_option
 @force_option
 @click.pass_obj
 def compile_(
-    session: Session, system: str, checkpoint: str, out: str, calibrate: str | None, force: bool
+    session: Session,
+    system: str,
+    checkpoint: str,
+    out: str,
+    calibrate: str | None,
+    batch: int | None,
+    force: bool,
 ) -> None:
     """Write the checkpoint as an image of memory for the system in SYSTEM: weights, constants and programs.
 
@@ -31,5 +38,5 @@ def compile_(
     from ternforge import decoding
     from ternforge.verbs import compile as verb
 
-    answer = verb.compile(system, checkpoint, out, calibrate, force=force, note=session.note)
+    answer = verb.compile(system, checkpoint, out, calibrate, batch=batch, force=force, note=session.note)
     session.answer(answer, decoding.compile_lines(answer))

@@ -6,6 +6,7 @@ import click
 
 from ternforge import choices
 from ternforge.options import (
+    batch_option,
     gemm_option,
     set_option,
     shape_options,
@@ -44,6 +45,7 @@ from ternforge.words import CONTEXT, EXPLAINED
     metavar="P",
     help="Of a system: tokens of a prompt, for the time to the first token.",
 )
+@batch_option
 @set_option
 @click.pass_obj
 def estimate_(
@@ -57,6 +59,7 @@ def estimate_(
     model: str | None,
     context: int | None,
     prompt: int | None,
+    batch: int | None,
     overrides: dict[str, str],
 ) -> int:
     """Predict area, clock, energy and latency of the design or system in SPEC, in milliseconds.
@@ -67,6 +70,6 @@ def estimate_(
     from ternforge.verbs import estimate as verb
 
     work = workload_from(workload, gemm)
-    answer = verb.estimate(spec, tech, work, overrides, space, explain, model, context, prompt)
+    answer = verb.estimate(spec, tech, work, overrides, space, explain, model, context, prompt, batch)
     session.answer(answer, decoders.lines(answer) if "system" in answer else verb.lines(answer))
     return 0 if answer["meets_clock"] else 1

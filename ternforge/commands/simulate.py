@@ -9,6 +9,7 @@ import click
 from simulator.words import STALLS
 from ternforge import choices
 from ternforge.options import (
+    batch_option,
     decoded_options,
     force_option,
     gemm_option,
@@ -54,6 +55,7 @@ from ternforge.words import CONTEXT
     "Of a system, instead of a checkpoint: a model's shapes, by name or file, without values.",
     f"Of a system, of shapes: tokens in front of the one that is decoded.  [default: {CONTEXT:,}, or what fits]",
 )
+@batch_option
 @force_option
 @set_option
 @click.pass_obj

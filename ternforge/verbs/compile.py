@@ -15,12 +15,17 @@ def compile(
     out: str | Path,
     calibrate: str | Path | None = None,
     *,
+    batch: int | None = None,
     force: bool = False,
     note: Note = silent,
 ) -> Answer:
     """Write the image of a checkpoint on a system to the folder ``out``: memory, programs, their listing.
 
     Keys, values, queries and results of attention become integers of steps that are measured on the text of the file
-    ``calibrate``, or on text that the model draws for itself.
+    ``calibrate``, or on text that the model draws for itself. Each pass of the programs takes a token of each of
+    ``batch`` sequences, 1 where it is left out.
     """
-    return decoding.compile_system(system, checkpoint, out, calibrate, force=force, note=note)
+    sequences = 1 if batch is None else batch
+    return decoding.compile_system(
+        system, checkpoint, out, calibrate, batch=sequences, force=force, note=note
+    )

@@ -40,6 +40,7 @@ def estimate(
     model: str | Path | None = None,
     context: int | None = None,
     prompt: int | None = None,
+    batch: int | None = None,
 ) -> Answer:
     """Predict area by place (um2), critical path (ps), clock (MHz) and energy (pJ) by the analytical model, and with a
     workload its cycles and time. ``meets_clock`` is false where the design asks for a faster clock than predicted.
@@ -51,13 +52,15 @@ def estimate(
 
     For a system (a file of schema ``ternforge/system/v1``) the answer is for a ``model``, the largest one where none is
     named: area, ``tokens_per_second`` behind ``context`` tokens, ``time_to_first_token_s`` of a ``prompt``, energy and
-    power, with ``phases`` by unit and by operation; :data:`costmodel.systems.estimate.ASSUMPTIONS` says what counts.
+    power, with ``phases`` by unit and by operation; :data:`costmodel.systems.estimate.ASSUMPTIONS` says what counts. A
+    ``batch`` of sequences, 1 where it is left out, shares each pass of a system that can be compiled.
     """
     ours = {"workload": workload, "overrides": overrides, "space": space, "explain": explain}
-    theirs = {"model": model, "context": context, "prompt": prompt}
+    theirs = {"model": model, "context": context, "prompt": prompt, "batch": batch}
     if isinstance(design, System) or decoders.is_system(design):
         _refuse(ours, "for a design, not for a system")
-        return decoders.estimate(design, technology, model, context, prompt)  # type: ignore[arg-type]
+        sequences = 1 if batch is None else batch
+        return decoders.estimate(design, technology, model, context, prompt, sequences)  # type: ignore[arg-type]
     _refuse(theirs, "for a system, not for a design")
     chosen = read_design(design, overrides)
     asked, named = _asked(workload, space)

@@ -30,6 +30,9 @@ from ternforge.inputs import (
 from ternforge.session import Answer, Note, silent, size_columns, table
 from ternforge.words import OWN_MEMORY, TRACES
 
+#: Arguments of a checkpoint's text.
+_OF_TEXTS = ("tokens", "temperature", "seed", "calibrate", "image", "beside")
+
 
 def simulate(
     design: DesignLike | System,
@@ -43,6 +46,7 @@ def simulate(
     window: str | None = None,
     checkpoint: str | Path | None = None,
     prompt: str | int | None = None,
+    beside: Sequence[str] = (),
     tokens: int | None = None,
     temperature: float | None = None,
     memory: str | None = None,
@@ -50,6 +54,7 @@ def simulate(
     image: str | Path | None = None,
     model: str | Path | None = None,
     context: int | None = None,
+    batch: int | None = None,
     technology: str | Path | None = None,
     force: bool = False,
     note: Note = silent,
@@ -62,20 +67,22 @@ def simulate(
     the cycles ``window`` (``"a:b"``) if given.
 
     A system (a file of schema ``ternforge/system/v1``) takes a ``checkpoint`` and a ``prompt`` instead, and makes up to
-    ``tokens`` behind it (16): the answer has the text, cycles by pass, stalls, traffic and energy. With a
+    ``tokens`` behind it (16): the answer has the text, cycles by pass, stalls, traffic and energy. ``beside`` has other
+    prompts, which are continued in the same passes (their answers are ``beside`` too). With a
     ``temperature`` above 0 they are drawn, by the ``seed``, where the unit that chooses them has `samples`. ``memory``
     is the behavior of external memory, the system's own unless it is named; ``calibrate`` is as in `compile`, whose
     ``image`` may be given instead.
 
     Without a checkpoint, a system takes a ``model`` by its shapes (the largest one where none is named), a ``context``
     in front of the token that is decoded, and ``prompt`` as a number of tokens: ``phases`` have exact cycles, stalls,
-    traffic and energy by unit, layer and step, and no values. ``trace`` has the pass that decodes the token, ``window``
-    (``"a:b"``, or the mark of a layer, ``"L3"``, ``"head"``) a part of it. Raises ``ParamError`` for arguments
-    that do not belong together.
+    traffic and energy by unit, layer and step, and no values. A ``batch`` of sequences shares each pass. ``trace`` has
+    the pass that decodes the token, ``window`` (``"a:b"``, or the mark of a layer, ``"L3"``, ``"head"``) a part of it.
+    Raises ``ParamError`` for arguments that do not belong together.
     """
     theirs: dict[str, Any] = {
         "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "temperature": temperature, "memory": memory,
         "calibrate": calibrate, "image": image, "model": model, "context": context, "technology": technology,
+        "beside": tuple(beside) or None, "batch": batch,
     }  # fmt: skip
     if isinstance(design, System) or decoders.is_system(design):
         ours = {"workload": workload, "overrides": overrides, "stall": stall != "none",
@@ -145,18 +152,19 @@ def _system(file: System | str | Path, given: Mapping[str, Any], force: bool, no
     shapes = given["model"] is not None or given["context"] is not None
     if given["checkpoint"] is None and (shapes or isinstance(given["prompt"], int)):
         refuse(
-            {name: given[name] for name in ("tokens", "temperature", "seed", "calibrate", "image")},
+            {name: given[name] for name in _OF_TEXTS},
             "with a checkpoint, not for shapes alone",
         )
         asked = shaped.Asked(
             given["model"], given["context"], shaped.tokens_of(given["prompt"]), behavior, given["technology"],
-            given["trace"], given["window"], force,
+            given["trace"], given["window"], force, 1 if given["batch"] is None else given["batch"],
         )  # fmt: skip
         return shaped.simulate_shapes(system, asked, note)
     refuse(
         {name: given[name] for name in ("model", "context", "window")},
         "without a checkpoint, which has its own",
     )
+    refuse({"batch": given["batch"]}, "without a checkpoint, whose prompts are as many")
     check_seed(given["seed"], given["temperature"], "a system")
     checkpoint, prompt = given["checkpoint"], given["prompt"]
     if checkpoint is None or prompt is None:
@@ -177,6 +185,7 @@ def _system(file: System | str | Path, given: Mapping[str, Any], force: bool, no
         force,
         given["temperature"] or 0.0,
         given["seed"],
+        given["beside"] or (),
     )
     return decoding.simulate_system(system, checkpoint, text, note)
 

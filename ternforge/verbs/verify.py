@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ def verify(
     workload: WorkloadLike | None = None,
     checkpoint: str | Path | None = None,
     prompt: str | None = None,
+    beside: Sequence[str] = (),
     tokens: int | None = None,
     temperature: float | None = None,
     memory: str | None = None,
@@ -62,7 +63,7 @@ def verify(
     """
     given: dict[str, Any] = {
         "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "temperature": temperature, "memory": memory,
-        "calibrate": calibrate, "image": image,
+        "calibrate": calibrate, "image": image, "beside": tuple(beside) or None,
     }  # fmt: skip
     decoded = {name: value for name, value in given.items() if value is not None}
     if isinstance(design, System) or (isinstance(design, (str, Path)) and is_system(design)):

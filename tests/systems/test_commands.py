@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ternforge import cli
+import ternforge
+from ternforge import cli, decoders, shaped
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SYSTEM, MODEL = EXAMPLES / "tiny_decoder" / "system.yaml", EXAMPLES / "tiny_lm" / "tiny_kjv"
@@ -128,6 +129,45 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
             1,
         ],
         "temperature must be given for a system, not for a design",
+    ),
+    "more sequences than the staging of the preset holds": (
+        lambda _: simulate("--beside", "And"),
+        "Batch must be at most 1, the tokens that share what was loaded (model.block of the system), not 2",
+    ),
+    "more sequences of shapes than staging holds": (
+        lambda tmp: [
+            "simulate",
+            edited(tmp, "block: 1", "block: 4"),
+            "--context",
+            3,
+            "--batch",
+            5,
+        ],
+        "Batch must be at most 4, the tokens that share what was loaded (model.block of the system), not 5",
+    ),
+    "more sequences than an estimate has staging for": (
+        lambda _: ["estimate", SYSTEM, "--batch", 2],
+        "Batch must be at most 1, the tokens that share what was loaded (model.block of the system), not 2",
+    ),
+    "more sequences than a compiled image can have": (
+        lambda tmp: ["compile", SYSTEM, "--checkpoint", MODEL, "--out", tmp / "image", "--batch", 2],
+        "Batch must be at most 1, the tokens that share what was loaded (model.block of the system), not 2",
+    ),
+    "a batch beside prompts": (
+        lambda _: simulate("--batch", 2),
+        "batch must be given without a checkpoint, whose prompts are as many",
+    ),
+    "other prompts of shapes": (
+        lambda _: ["simulate", SYSTEM, "--context", 3, "--beside", "And"],
+        "beside must be given with a checkpoint, not for shapes alone",
+    ),
+    "a batch of a design": (
+        lambda _: ["simulate", EXAMPLES / "vector" / "design.yaml", "--gemm", "1x2x3", "--batch", 2],
+        "batch must be given for a system, not for a design",
+    ),
+    "an estimate of a batch of a design": (
+        lambda _: ["estimate", EXAMPLES / "vector" / "design.yaml", "--batch", 2],
+        "batch must be given for a system, not for a design",
     ),
     "no values": (
         lambda _: simulate("--no-values"),
@@ -284,6 +324,27 @@ def test_memory_without_room_for_the_programs_is_refused_where_the_system_is_che
     assert told(capsys, "check", path) == what
     path.write_text(text.replace("block: 256", "block: 128"))
     assert cli.run(["check", str(path)]) == 0
+
+
+def test_a_batch_of_shapes_has_the_tokens_of_all_its_sequences(tmp_path: Path) -> None:
+    system = edited(tmp_path, "block: 1", "block: 4")
+    exact, said = (
+        verb(system, context=3, prompt=3, batch=4) for verb in (ternforge.simulate, ternforge.estimate)
+    )
+    for shown in (list(shaped.lines(exact)), list(decoders.lines(said))):
+        assert sum(line.startswith("decode: a token behind 3, each of 4 sequences") for line in shown) == 1
+        assert sum(line.startswith("prefill: a prompt of 3") and "4 sequences" in line for line in shown) == 1
+    for phase, tokens in (("decode", 4), ("prefill", 12)):
+        one, other = exact["phases"][phase], said["phases"][phase]
+        assert (exact["batch"], one["tokens"], other["tokens"]) == (4, tokens, tokens)
+        assert one["cycles"] == pytest.approx(other["cycles"], rel=0.01)
+        assert sum(one["traffic_bytes"].values()) == other["bytes"]
+    assert exact["tokens_per_second"] == pytest.approx(4 / exact["phases"]["decode"]["seconds"])
+    assert said["tokens_per_second"] == pytest.approx(exact["tokens_per_second"], rel=0.01)
+    assert said["energy_pj_per_token"] == pytest.approx(said["phases"]["decode"]["energy_pj"] / 4)
+    assert said["energy_pj_per_token"] == pytest.approx(
+        exact["phases"]["decode"]["energy_pj_per_token"], rel=0.01
+    )
 
 
 def test_a_system_with_a_second_unit_of_products_is_refused(
