@@ -46,7 +46,10 @@ class Listed(Block):
         m, wide, count = self.module(), FP32.width, len(self.number)
         order = register(m, wide, "order_held", self.joined, ordered(self.sum))
         above: Value | None = None
-        sums, scores, rows, after = [], [], [], []
+        sums: list[Value] = []
+        scores: list[Value] = []
+        rows: list[Value] = []
+        after: list[Value] = []
         for place in range(self.spec.top_k):
             held, best, at = (
                 Signal(width, name=f"{name}{place}")
