@@ -288,6 +288,11 @@ class VectorParameters(Spec):
         return flag(self.top_k > 0)
 
     @property
+    def top_bits(self) -> Number:
+        """Bits of 1 plus the number of rows among which a run draws one."""
+        return bit_length(self.top_k + 1)
+
+    @property
     def takes_operand(self) -> Number:
         """1 where a run may have a second operand."""
         return self.gated | self.added | self.rotated

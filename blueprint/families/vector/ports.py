@@ -104,8 +104,7 @@ def register_file(p: VectorParameters) -> RegisterFile:
         Size(name, DRAWN_MOST[name], bit_length(DRAWN_MOST[name]), text, p.sampled, later=True)
         for name, text in _DRAWN.items()
     )
-    most = p.top_k + 1
-    few = Size("top_k", most, bit_length(most), _FEW["top_k"], p.listed, later=True)
+    few = Size("top_k", p.top_k + 1, p.top_bits, _FEW["top_k"], p.listed, later=True)
     return RegisterFile((*sizes, *drawn, few), _WAITS)
 
 

@@ -29,7 +29,6 @@ class Listed(Block):
 
     def __init__(self, spec: VectorSpec) -> None:
         self.spec = spec
-        bits = {size.name: int(size.bits) for size in spec.sizes}
         ports = {
             "sum": In(FP32.width),
             "joined": In(1),
@@ -37,7 +36,7 @@ class Listed(Block):
             "number": In(spec.index_bits),
             "first": In(1),
             "enable": In(1),
-            "top_k": In(bits["top_k"]),
+            "top_k": In(spec.top_bits),
             "row": Out(spec.index_bits),
         }
         super().__init__(f"{spec.family}_listed_i{spec.index_bits}k{spec.top_k}", ports, clocked=True)
