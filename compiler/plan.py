@@ -135,6 +135,11 @@ class Machine:
         self.batch = batch
         if batch > 1:  # a pass takes a token of each sequence, also of a prompt
             self.block = 1
+        if self.block > 1 and self.kept < model.context:
+            what = (
+                f"beside a window of {self.kept} positions, as its keys take the places of some that it sees"
+            )
+            raise ParamError(f"Block must be 1 token {what}, not {self.block}")
 
     @property
     def slots(self) -> int:

@@ -279,6 +279,22 @@ def test_a_window_that_no_hardware_has_is_refused(changed: dict[str, int], told:
     assert [(fault.path, fault.message) for fault in found] == [(("model", "window"), told)]
 
 
+def test_a_block_beside_a_window_is_refused_and_sequences_are_not() -> None:
+    """Each sequence of a batch has a ring of its own: its scores are those that it has alone."""
+    told = "Block must be 1 token beside a window of 4 positions, as its keys take the places of some that it sees"
+    blocked = replace(hardware(), block=2)
+    with pytest.raises(ParamError, match=f"^{re.escape(told)}, not 2$"):
+        compile_shapes(blocked, small.MODEL)
+    both = compile_model(blocked, trained(WINDOW, WINDOW), found().steps, 2)
+    texts = [TEXT[:2], TEXT[3:5]]
+    together = decoding.decode_batch(blocked, image.of_compiled(both), texts, 7, port())
+    alone = [
+        decoding.decode(hardware(), image.of_compiled(found()), text, 7, port()).tokens for text in texts
+    ]
+    assert together.sequences == alone
+    assert decoding.behind([together.trace]).window == WINDOW
+
+
 def test_a_file_says_the_window(tmp_path: Path) -> None:
     system, path = windowed(), tmp_path / "system.yaml"
     assert "window" not in system_text(read_system(PRESET))
