@@ -45,7 +45,7 @@ LARGE = 15_000
 #: Parameters that all golden designs of a family have: the fit is older than registers inside adders and products of
 #: `vector`, than rows that are drawn, and than short steps of attention.
 ALIKE: dict[str, dict[str, Any]] = {
-    "vector": {"adder_stages": 0, "product_stages": 0, "samples": False},
+    "vector": {"adder_stages": 0, "product_stages": 0, "samples": False, "top_k": 0},
     "streaming_attention": {"short_steps": False},
 }
 #: Random designs of a family whose hashes are kept.
@@ -59,6 +59,7 @@ MORE: dict[str, tuple[dict[str, Any], ...]] = {
         {"lanes": 2, "length_max": 40, "rows_max": 40, "activation": "silu", "adder_stages": 1, "product_stages": 3},
         {"lanes": 2, "length_max": 40, "rows_max": 40, "dots": True, "samples": True, "format": "bf16"},
         {"lanes": 1, "length_max": 40, "dots": True, "samples": True, "adder_stages": 2},
+        {"lanes": 2, "length_max": 40, "rows_max": 40, "dots": True, "samples": True, "top_k": 3},
     ),
     "streaming_attention": (
         {

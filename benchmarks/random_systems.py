@@ -165,7 +165,7 @@ def _case(number: int, turn: Turn, random: np.random.Generator) -> Case:
     vector = _unit("vector", families(Rowwise)[0], random, width, {
         "lanes": lanes, "length_max": max(query, model.ffn, model.hidden), "rows_max": max(model.vocab, model.heads),
         "dequantizes": True, "gates": True, "adds": True, "rotates": True, "dots": True,
-        "samples": False,
+        "samples": False, "top_k": 0,
         "activation": model.activation,
     })  # fmt: skip
     hardware = control.built(

@@ -8,6 +8,8 @@ PHASES = ("decode", "prefill")
 LARGEST = 1 << 20
 #: Largest seed: a register of 32 bits holds 1 more, and its largest value is one less than it could hold.
 SEED_MOST = (1 << 32) - 3
+#: Most rows with the largest scores among which one may be drawn.
+TOP_MOST = 64
 #: Behaviors of memory in benches.
 MEMORIES = ("fixed", "random", "half", "refresh")
 

@@ -45,7 +45,8 @@ class Decoder:
     """A decoder-only model: its shapes, and the constants of what is not a product.
 
     ``epsilon`` is added to the mean square of a norm; ``rope_theta`` is the base of rotary positions and ``rotary``
-    their pairing. ``bos`` and ``eos`` are tokens that begin and end a text, where they are known.
+    their pairing. ``bos`` and ``eos`` are tokens that begin and end a text, where they are known. ``windows`` has of
+    each layer how many of the last positions a query sees, its own among them, 0 for all; it is empty where all do.
     """
 
     model: Model
@@ -54,6 +55,7 @@ class Decoder:
     rotary: str = HALF
     bos: int | None = None
     eos: int | None = None
+    windows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,9 @@ def of_folder(folder: Path, name: str | None = None, like: str | None = None) ->
     )
     model = dataclasses.replace(imported.model, notes=(*imported.model.notes, *notes))
     decoder = Decoder(
-        model, epsilon, theta, bos=_token(section, "bos_token_id"), eos=_token(section, "eos_token_id")
-    )
+        model, epsilon, theta, bos=_token(section, "bos_token_id"), eos=_token(section, "eos_token_id"),
+        windows=imported.windows,
+    )  # fmt: skip
     convention = convention_of(section, kind)
     claims = imported.ternary or convention.masters
     ignored = tuple(key for key in imported.ignored if key not in section.known())

@@ -95,9 +95,12 @@ def _architecture(checkpoint: Checkpoint) -> str:
         not decoder.model.sub_norms
         or not decoder.model.gated
         or kind not in known
+        or decoder.windows
         or any(role in names.HEAD_NORMS for _, role in checkpoint.dense)
     ):
-        what = "a decoder with sub-norms, a gate, rotary positions over half a head and relu2 or silu"
+        what = (
+            "a decoder with sub-norms, a gate, no window, rotary positions over half a head and relu2 or silu"
+        )
         raise ParamError(f"{checkpoint.source}: model must be {what} to be written as GGUF, and is not")
     return known[kind]
 

@@ -86,9 +86,10 @@ def _check(checkpoint: Checkpoint) -> None:
         not decoder.model.sub_norms
         or not decoder.model.gated
         or decoder.rotary != HALF
+        or decoder.windows
         or any(role in names.HEAD_NORMS for _, role in checkpoint.dense)
     ):
-        what = "a decoder with sub-norms, a gate, rotary positions over half a head and no norms of heads"
+        what = "a decoder with sub-norms, a gate, rotary positions over half a head, no norms of heads and no window"
         raise ParamError(
             f"{checkpoint.source}: model must be {what} to be written as model type bitnet, and is not"
         )

@@ -81,12 +81,13 @@ class Reference:
         return found
 
     def continuation(
-        self, prompt: Sequence[int], count: int, temperature: float = 0.0, seed: int = 0
+        self, prompt: Sequence[int], count: int, temperature: float = 0.0, seed: int = 0, top_k: int = 0
     ) -> Iterator[int]:
         """Yield ``count`` tokens after a prompt of at least one token, each the one with the largest logit.
 
         The first of equal logits is taken. With a ``temperature`` tokens are drawn with the softmax of
-        ``logits / temperature``, by the noise of hardware of the same ``seed``. Raises as `logits`.
+        ``logits / temperature``, by the noise of hardware of the same ``seed``; with ``top_k`` among so many with the
+        largest logits, the first of equals. Raises as `logits`.
         """
         if not prompt:
             raise ParamError("Prompt must have at least one token, not none")
@@ -96,7 +97,9 @@ class Reference:
             logits = self.logits(given, cache)[-1]
             if temperature:
                 words = gumbel.random_words(gumbel.key(seed, position), np.arange(len(logits)))
+                others = np.argsort(-logits, kind="stable")[top_k or len(logits) :]
                 logits = logits * np.float32(1 / temperature) + gumbel.values(gumbel.noise(words))
+                logits[others] = -np.inf
             given = [int(logits.argmax())]
             position += 1
             yield given[0]
@@ -134,7 +137,8 @@ class Reference:
         q, k = (self._head_norm(layer, role, heads) for role, heads in (("q_norm", q), ("k_norm", k)))
         q, k = (rotated(heads, decoder, positions) for heads in (q, k))
         keys, values = cache.extend(layer, k, v)
-        mixed = attention(q, keys, values, positions)
+        window = decoder.windows[layer] if decoder.windows else 0
+        mixed = attention(q, keys, values, positions, window)
         if self._watch is not None:
             for name, heads in (("q", q), ("k", k), ("v", v), ("mixed", mixed.reshape(q.shape))):
                 self._watch(layer, name, heads)
@@ -202,12 +206,18 @@ def rotated(x: Floats, decoder: Decoder, positions: NDArray[np.int64]) -> Floats
     return turned.reshape(x.shape)
 
 
-def attention(q: Floats, keys: Floats, values: Floats, positions: NDArray[np.int64]) -> Floats:
-    """Causal attention with grouped heads: (queries x heads x dim) to (queries x heads * dim)."""
+def attention(
+    q: Floats, keys: Floats, values: Floats, positions: NDArray[np.int64], window: int = 0
+) -> Floats:
+    """Causal attention with grouped heads: (queries x heads x dim) to (queries x heads * dim).
+
+    With a ``window`` a query sees its own position and those before it, so many in all.
+    """
     times = q.shape[1] // keys.shape[1]
     keys, values = np.repeat(keys, times, axis=1), np.repeat(values, times, axis=1)
     scores = np.einsum("qhd,khd->hqk", q, keys) / np.float32(np.sqrt(q.shape[-1]))
-    scores = np.where(np.arange(len(keys)) <= positions[:, None], scores, -np.inf)
+    back = positions[:, None] - np.arange(len(keys))
+    scores = np.where((back >= 0) & (back < (window or len(keys))), scores, -np.inf)
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights = weights / weights.sum(axis=-1, keepdims=True)
     found: Floats = np.einsum("hqk,khd->qhd", weights, values).astype(np.float32)

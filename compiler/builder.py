@@ -31,7 +31,7 @@ from blueprint.systems.staging import Staged
 from compiler.purpose import Purpose
 
 #: The index by which a transfer gathers rows.
-NONE, TOKEN, POSITION = (INDICES.index(name) for name in ("none", "token", "position"))
+NONE, TOKEN, POSITION, RING = (INDICES.index(name) for name in INDICES)
 #: An instruction of a unit by its number among the starts of the unit; -1 is none.
 Done = tuple[str, int]
 

@@ -146,10 +146,31 @@ def _check_decoder(hardware: Hardware, checkpoint: Checkpoint) -> None:
         raise ParamError(
             f"Heads of {model.name} must have no norms of their own, which no instruction computes"
         )
+    _check_windows(hardware, checkpoint)
     epsilon = hardware.units["vector"].norm_epsilon
     if not np.isclose(decoder.epsilon, epsilon, rtol=1e-6):
         what = f"Epsilon of the norms of {model.name} must be {epsilon:g}, that of the vector unit"
         raise ParamError(f"{what}, not {decoder.epsilon:g}")
+
+
+def _check_windows(hardware: Hardware, checkpoint: Checkpoint) -> None:
+    """Check that all layers see the positions that the cache holds. Raises ``ParamError``."""
+    model, windows = checkpoint.decoder.model, checkpoint.decoder.windows
+    kept = min(model.context, hardware.window or model.context)
+    seen = [window or model.context for window in windows] or [model.context]
+    if set(seen) == {kept}:
+        return
+    which = (
+        f"the last {kept} positions, the window of the system,"
+        if kept < model.context
+        else f"all {kept} positions,"
+    )
+    told = (
+        " and ".join(f"{seen.count(one)} see {one}" for one in sorted(set(seen)))
+        if windows
+        else "they see all"
+    )
+    raise ParamError(f"Layers of {model.name} must see {which} and {told}")
 
 
 def _check_numbers(machine: Machine) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from blueprint.systems.instructions import REPEAT
 from blueprint.systems.staging import Staged
 from blueprint.workloads.tasks import COPY
-from compiler.builder import POSITION, TOKEN, Builder, Moved
+from compiler.builder import POSITION, RING, TOKEN, Builder, Moved
 from compiler.layout import Layout
 from compiler.plan import DOT, RESIDUALS, UNGATED, WORD, Machine, Tile
 from compiler.purpose import ATTENTION, HEAD, NO_LAYER, SCORES, Purpose, layer_mark
@@ -237,7 +237,8 @@ class Pass:
             self.machine.attends.packed or self._rounds,
         )
         first = span[0] + self.ahead * size
-        return Moved(first, size, 1, size, POSITION, span, narrow=narrow)
+        index = POSITION if self.machine.kept == self.model.context else RING
+        return Moved(first, size, 1, size, index, span, narrow=narrow)
 
     # Places in memory -------------------------------------------------------------------------------------------------
 
@@ -385,7 +386,7 @@ class Pass:
         for field, name in ((unit.key, "keys"), (unit.value, "values")):
             span = self._mine(f"{name} {layer}")
             moved = Moved(
-                span[0] + head * cached, cached, 1 + self.ahead, row, 0, span, True, self.model.context
+                span[0] + head * cached, cached, 1 + self.ahead, row, 0, span, True, self.machine.kept
             )
             for turn in range(turns):
                 builder.load(field.name, moved, last=turn == turns - 1)

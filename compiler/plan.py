@@ -125,7 +125,9 @@ class Machine:
         self.hardware, self.model, self.shapes = hardware, model, Shapes(model)
         self.units = Units(hardware)
         self.product, self.rows = Product(self.units), Rows(self.units)
-        self.attends = Attends(self.units, model.heads // model.kv_heads, model.context)
+        #: Positions of which the cache has keys and values; beyond so many a new one takes the place of the oldest.
+        self.kept = min(model.context, hardware.window or model.context)
+        self.attends = Attends(self.units, model.heads // model.kv_heads, self.kept)
         self.tiles = {name: self.product.outputs(*self.shapes.product(name)) for name in PRODUCTS}
         #: Tokens of a prompt that one pass takes.
         self.block = side_by_side(hardware, model)
@@ -133,6 +135,11 @@ class Machine:
         self.batch = batch
         if batch > 1:  # a pass takes a token of each sequence, also of a prompt
             self.block = 1
+        if self.block > 1 and self.kept < model.context:
+            what = (
+                f"beside a window of {self.kept} positions, as its keys take the places of some that it sees"
+            )
+            raise ParamError(f"Block must be 1 token {what}, not {self.block}")
 
     @property
     def slots(self) -> int:
@@ -205,10 +212,7 @@ def reserve(layout: Layout, machine: Machine) -> None:
     layout.reserve("last", machine.batch * last, "what the head scores")
     for layer in range(model.layers):
         for name in ("keys", "values"):
-            size = ceil_div(model.context * machine.attends.size(shapes.keys), PAGE) * PAGE
-            layout.reserve(
-                f"{name} {layer}",
-                machine.batch * size,
-                f"{name} of layer {layer}, a row for each position",
-                page=True,
-            )
+            size = ceil_div(machine.kept * machine.attends.size(shapes.keys), PAGE) * PAGE
+            which = "each position" if machine.kept == model.context else f"the last {machine.kept} positions"
+            text = f"{name} of layer {layer}, a row for {which}"
+            layout.reserve(f"{name} {layer}", machine.batch * size, text, page=True)

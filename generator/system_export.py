@@ -55,7 +55,7 @@ def describe(hardware: Hardware, top: SystemTop, emitted: Emitted) -> dict[str, 
             "m_axi_store": hardware.store.parameters,
         },
         "registers": {r.name: register_entry(r, {}) for r in hardware.registers},
-        "instructions": _instructions(),
+        "instructions": _instructions(hardware.window),
         "units": {name: _unit(hardware, name) for name in hardware.units},
         "staging": {
             "load": [_staged(one) for one in hardware.inputs],
@@ -67,7 +67,7 @@ def describe(hardware: Hardware, top: SystemTop, emitted: Emitted) -> dict[str, 
     }
 
 
-def _instructions() -> dict[str, Any]:
+def _instructions(window: int) -> dict[str, Any]:
     """The instruction set: fields of a word, kinds, numbers of units and of registers."""
     return {
         "width": instructions.WIDTH,
@@ -79,7 +79,7 @@ def _instructions() -> dict[str, Any]:
         "units": {unit: number for number, unit in enumerate(UNITS)},
         "transfer_registers": {name: number for number, name in enumerate(instructions.MOVED)},
         "staging_registers": dict(instructions.STAGED),
-        "indices": list(instructions.INDICES),
+        "indices": list(instructions.INDICES[: instructions.INDICES_PLAIN + (window > 0)]),
         "last_bit": instructions.LAST_BIT,
         "narrow_bit": instructions.NARROW_BIT,
         "tokens_most": instructions.TOKENS_MOST,

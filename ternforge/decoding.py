@@ -204,6 +204,7 @@ class Asked:
     temperature: float = 0.0
     seed: int | None = None
     beside: Sequence[str] = ()
+    top_k: int | None = None
 
     @property
     def prompts(self) -> list[str]:
@@ -247,7 +248,7 @@ def picture_of(system: System, hardware: Hardware, trained: Checkpoint, asked: A
             "calibrate must not be given beside an image, whose steps were measured when it was compiled"
         )
     if asked.temperature:
-        drawing.registers(hardware, asked.temperature, seed_of(asked.seed))  # refused before the work
+        drawing.registers(hardware, *how_drawn(asked))  # refused before the work
     batch = len(asked.prompts)
     if asked.image is None:
         found, _ = compiled(system, trained, asked.calibrate, note, batch)
@@ -260,7 +261,7 @@ def picture_of(system: System, hardware: Hardware, trained: Checkpoint, asked: A
         raise ParamError(f"Prompts must be as many as the image has sequences, {picture.batch}, not {batch}")
     if not asked.temperature:
         return picture
-    return drawing.drawn(picture, hardware, asked.temperature, seed_of(asked.seed))
+    return drawing.drawn(picture, hardware, *how_drawn(asked))
 
 
 def prompts_of(trained: Checkpoint, asked: Asked) -> list[list[int]]:
@@ -283,9 +284,15 @@ def _prompt_of(trained: Checkpoint, prompt: str, asked: Asked) -> list[int]:
     return given
 
 
+def how_drawn(asked: Asked) -> tuple[float, int, int]:
+    """Temperature, seed and how many tokens with the largest scores one is drawn among, 0 for all."""
+    return asked.temperature, seed_of(asked.seed), asked.top_k or 0
+
+
 def drawn_by(asked: Asked) -> Answer:
-    """Temperature and seed, where tokens are drawn."""
-    return {"temperature": asked.temperature, "seed": seed_of(asked.seed)} if asked.temperature else {}
+    """Temperature, seed and ``top_k``, where tokens are drawn."""
+    named = zip(("temperature", "seed", "top_k"), how_drawn(asked), strict=True)
+    return {name: value for name, value in named if name != "top_k" or value} if asked.temperature else {}
 
 
 def clock_of(system: System) -> float:

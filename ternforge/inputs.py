@@ -16,7 +16,7 @@ from blueprint.errors import ParamError, SpecError
 from blueprint.files import design as designs
 from blueprint.files.design import Design
 from blueprint.spec import Spec
-from blueprint.words import SEED_MOST
+from blueprint.words import SEED_MOST, TOP_MOST
 from blueprint.workloads import model as models
 from blueprint.workloads import tasks
 from blueprint.workloads import workload as workloads
@@ -99,10 +99,16 @@ def seed_of(seed: int | None) -> int:
     return SEED if seed is None else seed
 
 
-def check_seed(seed: int | None, temperature: float | None, whose: str) -> None:
-    """Raise ``ParamError`` for a seed without a temperature above 0: no token is drawn by it then."""
-    if seed is not None and not temperature:
-        raise ParamError(f"Temperature must be above 0 for {whose} where a seed is given, not 0")
+def check_drawn(seed: int | None, top_k: int | None, temperature: float | None, whose: str) -> None:
+    """Raise ``ParamError`` for a seed or ``top_k`` without a temperature above 0: no token is drawn by it then.
+
+    Also for a ``top_k`` that no run has.
+    """
+    for what, given in (("a seed", seed), ("top_k", top_k)):
+        if given is not None and not temperature:
+            raise ParamError(f"Temperature must be above 0 for {whose} where {what} is given, not 0")
+    if top_k is not None and not 1 <= top_k <= TOP_MOST:
+        raise ParamError(f"top_k must be an integer from 1 to {TOP_MOST}, not {top_k}")
 
 
 def refused(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from blueprint.words import SEED_MOST
+from blueprint.words import SEED_MOST, TOP_MOST
 from ternforge import choices
 from ternforge.words import MEMORIES, SEED
 
@@ -66,6 +66,14 @@ seed_option: Decorator = click.option(
 )
 
 
+top_k_option: Decorator = click.option(
+    "--top-k",
+    type=choices.Whole(1, TOP_MOST),
+    metavar="K",
+    help="Draw among the K most likely tokens alone, beside --temperature.  [default: among all]",
+)
+
+
 def decoded_options(command: Any) -> Any:
     """Options of a verb that runs a checkpoint on a system: the fields of `ternforge.decoding.Asked`."""
     for option in reversed(_DECODED):
@@ -101,6 +109,7 @@ _DECODED: tuple[Decorator, ...] = (
         metavar="T",
         help="Of a system: draw tokens with this temperature, by --seed.  [default: 0, the most likely ones]",
     ),
+    top_k_option,
     click.option("--calibrate", type=choices.FILE, metavar="FILE.txt", help="Of a system: see compile."),
     click.option("--image", type=choices.FOLDER, metavar="DIR", help="Of a system: what compile wrote."),
 )

@@ -228,7 +228,13 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> Any:
 _Dumper.add_representer(str, _represent_text)
 
 
-def dump(content: Any, width: int = 80) -> str:
-    """The YAML text of plain values, which :func:`parse` reads back as the same; keys keep their order."""
-    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width)
+def dump(content: Any, width: int = 80, *, leaves_in_line: bool = False) -> str:
+    """The YAML text of plain values, which :func:`parse` reads back as the same; keys keep their order.
+
+    With ``leaves_in_line`` a list or mapping of scalars stands in one line.
+    """
+    flow = None if leaves_in_line else False
+    text: str = yaml.dump(
+        content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width, default_flow_style=flow
+    )
     return text

@@ -74,7 +74,7 @@ def _sizes(system: System, model: Model) -> tuple[tuple[str, int, str], ...]:
             "exact weights of the LM head",
         ),
         ("angles", angles, "cosine and sine of every position"),
-        ("cache", model.layers * cache_bytes(system, model, model.context), "keys and values"),
+        ("cache", model.layers * cache_bytes(system, model, system.kept(model.context)), "keys and values"),
         ("scratch", system.block * activations(model) * SCRATCH_BYTES, "vectors that are put aside"),
     )
 

@@ -23,7 +23,7 @@ from blueprint.spec import Spec
 from blueprint.systems import staging
 from blueprint.systems.description import HOST, Buffers, System
 from blueprint.systems.dma import PAGE_BYTES, RESPONSE_BITS, Dma
-from blueprint.systems.instructions import LAST_BIT, MOVERS, UNITS, WIDTH
+from blueprint.systems.instructions import KEYED, LAST_BIT, MOVERS, UNITS, WIDTH
 from blueprint.systems.staging import Staged
 
 #: Instructions that a queue holds, the one that runs included.
@@ -202,6 +202,16 @@ def registers(design_hash: str, block: int = 1) -> tuple[Register, ...]:
     )
 
 
+def added(window: int, unit: str, position: int) -> int:
+    """The number that `setp` adds for a unit at a position: a count of keys stops at a ``window``, 0 being none."""
+    return min(position, window - 1) if window and unit in KEYED else position
+
+
+def indexed(window: int, position: int, token: int = 0) -> dict[str, int]:
+    """The number that rows are gathered by, for every meaning of the register ``index``."""
+    return {"none": 0, "token": token, "position": position, "ring": position % window if window else 0}
+
+
 def flight(dma: Dma) -> Record:
     """State kept for a load under way: where its beats go, units of the last one (0: all), tokens it gives."""
     fields = {"where": LAST_BIT, "last": 1, "narrow": 1, "rest": clog2(dma.beat_units), "signal": len(UNITS)}
@@ -225,6 +235,7 @@ class Hardware:
     """Parts of one top: units by their name among :data:`UNITS`, and the three movers.
 
     ``embedding`` is the bits of an element of the embedding, ``block`` the most tokens of a prompt that one pass takes.
+    Of keys and values the cache holds the last ``window`` positions, a power of two, or all where that is 0.
     """
 
     name: str
@@ -235,6 +246,7 @@ class Hardware:
     buffers: Buffers = staging.BUFFERS
     embedding: int = staging.EMBEDDING
     block: int = 1
+    window: int = 0
 
     @property
     def width(self) -> int:
@@ -293,6 +305,7 @@ class Hardware:
         ]
         what = {"units": units, "movers": movers, "queue": QUEUE_DEPTH, "staging": fields}
         what |= {"block": self.block} if self.block > 1 else {}
+        what |= {"window": self.window} if self.window else {}
         text = json.dumps(what, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -452,6 +465,7 @@ def hardware(system: System) -> Hardware:
     found = built(
         system.name, units, width=memory.width, burst=memory.burst, latency=latency, size=memory.size,
         indices=indices, buffers=system.buffers, embedding=system.head.embedding_width, block=system.block,
+        window=system.window,
     )  # fmt: skip
     found.check()
     return found
@@ -469,6 +483,7 @@ def built(
     buffers: Buffers = staging.BUFFERS,
     embedding: int = staging.EMBEDDING,
     block: int = 1,
+    window: int = 0,
 ) -> Hardware:
     """Hardware with movers for a memory of ``size`` bytes behind ports of ``width`` bits that answer in ``latency``.
 
@@ -494,4 +509,4 @@ def built(
     load = Dma(direction="read", outstanding=outstanding, buffer_words=words, **moves, **common)
     store = Dma(direction="write", outstanding=4, buffer_words=burst, **moves, **common)
     ordered = {unit: units[unit] for unit in UNITS if unit in units}
-    return Hardware(name, ordered, fetch, load, store, buffers, embedding, block)
+    return Hardware(name, ordered, fetch, load, store, buffers, embedding, block, window)

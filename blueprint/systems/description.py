@@ -131,6 +131,7 @@ class Head:
 @dataclass(frozen=True)
 class System:
     """A whole decoder. ``largest`` has the sizes of the largest model; ``block`` tokens of a prompt go side by side.
+    The cache holds the last ``window`` positions, or all where that is 0.
 
     ``clock_mhz`` is ``None`` where units run as fast as the slowest of them can.
     """
@@ -145,12 +146,17 @@ class System:
     block: int
     clock_mhz: float | None = None
     technology: str | None = None
+    window: int = 0
 
     @cached_property
     def places(self) -> dict[str, str]:
         """The place (the name of a unit, or the host) of each work."""
         found = {work: name for name, unit in self.units.items() for work in unit.works}
         return found | (dict.fromkeys(self.host.works, HOST) if self.host else {})
+
+    def kept(self, positions: int) -> int:
+        """Positions of so many that are in the cache."""
+        return min(positions, self.window or positions)
 
     def spec(self, work: str) -> Spec | None:
         """The design that runs a work; ``None`` for the host."""

@@ -30,8 +30,13 @@ FLIGHTS = 4
 MOVERS = ("load", "store")
 #: Registers of the units that move data, by their numbers: one transfer of :mod:`blueprint.systems.dma`.
 MOVED = ("address", "row_bytes", "rows", "stride", "place", "index")
-#: Meanings of the register ``index``: none, and what every row is gathered by.
-INDICES = ("none", "token", "position")
+#: Meanings of the register ``index``: none, and what every row is gathered by. The last one is of stores in hardware
+#: with a window: the position modulo the window.
+INDICES = ("none", "token", "position", "ring")
+#: Number of the meanings that every hardware has.
+INDICES_PLAIN = 3
+#: Units whose registers count keys: in hardware with a window `setp` adds to them less than the window.
+KEYED = ("load", "attention")
 #: Bits of the register ``index``.
 INDEX_BITS = 2
 #: Bits of the register ``place``: the last beat of a load is the last one of a run; elements are in the narrower of the
@@ -99,6 +104,10 @@ class Kind:
 
 
 _QUEUED = ("unit", "wait", "signal")
+_POSITIONED = (
+    f"write a register of the unit, value + position; in hardware with a window, of {' and '.join(KEYED)}, "
+    "no more than value + window - 1"
+)
 #: Every kind by its name; code 0 is none of them, so that empty memory is no program.
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
@@ -108,7 +117,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("sync", 3, _QUEUED, "do nothing but wait and signal"),
         Kind("interrupt", 4, (), "interrupt the host once all before is done"),
         Kind("end", 5, (), "end the program once all before is done, and interrupt the host"),
-        Kind("setp", 6, (*_QUEUED, "register", "value"), "write a register of the unit, value + position"),
+        Kind("setp", 6, (*_QUEUED, "register", "value"), _POSITIONED),
     )
 }
 _BY_CODE = {kind.code: kind for kind in KINDS.values()}

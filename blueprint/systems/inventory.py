@@ -208,6 +208,10 @@ def _control(hardware: Hardware) -> Iterator[Unit]:
     step = ADDER if hardware.block > 1 else HALF_ADDER
     yield step("sequencer", 1, width=POSITION_BITS, activity=0.0)
     yield AND_ROW("sequencer", 1, width=POSITION_BITS, activity=0.0)
+    if hardware.window:  # what is added is no more than the window, where keys are counted
+        yield AND_ROW("sequencer", 1, width=clog2(hardware.window), activity=0.0)
+        yield MUX("sequencer", 1, entries=2, width=POSITION_BITS, activity=0.0)
+        yield MUX("executors", 1, entries=2, width=hardware.store.index_width, activity=0.05)
     yield MUX("sequencer", 1, entries=2, width=hardware.fetch.unit_address_width, activity=0.0)
     yield HALF_ADDER("sequencer", 1, width=WORD_BITS, activity=0.05)
     yield COMPARATOR("sequencer", 1, width=WORD_BITS, activity=0.05)

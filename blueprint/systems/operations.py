@@ -159,7 +159,7 @@ class _Step:
 
     def attention(self, layer: int) -> Operation:
         """Attention over the cache; what this step wrote into it is read from there too."""
-        model, keys = self.model, self.context + self.tokens
+        model, keys = self.model, self.system.kept(self.context + self.tokens)
         spec, place = self.system.spec("attention"), self.system.places["attention"]
         assert spec is not None  # a host runs no attention
         task = Attention(self.tokens, keys, model.heads, model.kv_heads, model.head_dim, "causal")

@@ -56,7 +56,7 @@ def system_from(section: Section) -> System:
     clock = read_clock(section)
     technology = section.take("technology", str, default=None)
     host = _host(section.section(HOST)) if HOST in section else None
-    largest, block = _model(section.section("model"), name)
+    largest, block, window = _model(section.section("model"), name)
     system = System(
         name=name,
         units=_units(section.section("units"), host),
@@ -68,6 +68,7 @@ def system_from(section: Section) -> System:
         block=block,
         clock_mhz=clock,
         technology=technology,
+        window=window,
     )
     section.finish()
     for fault in rules.faults(system):
@@ -94,7 +95,8 @@ def system_content(system: System) -> dict[str, Any]:
         content[HOST] = {"runs": list(system.host.works), **rates, **told}
     parts: dict[str, Any] = {"buffers": system.buffers, "memory": system.memory, "head": system.head}
     content |= {key: dataclasses.asdict(part) for key, part in parts.items()}
-    return {**content, "model": {**model, **flags, "block": system.block}}
+    window = {"window": system.window} if system.window else {}
+    return {**content, "model": {**model, **flags, "block": system.block, **window}}
 
 
 def system_text(system: System) -> str:
@@ -215,7 +217,8 @@ def _head(section: Section) -> Head:
     return head
 
 
-def _model(section: Section, name: str) -> tuple[Model, int]:
+def _model(section: Section, name: str) -> tuple[Model, int, int]:
+    """The largest model, tokens of a block, and positions that the cache holds."""
     sizes: dict[str, Any] = {
         key: section.take(key, int, minimum=1, maximum=_LAYERS if key == "layers" else LARGEST_SIZE)
         for key in _SIZES
@@ -226,8 +229,10 @@ def _model(section: Section, name: str) -> tuple[Model, int]:
     for key, default in (("gated", True), ("sub_norms", True), ("tied_embeddings", True)):
         sizes[key] = section.take(key, bool, default=default)
     others = {key: _limited(section, key, limit) for key, limit in MODEL.items()}
+    window = section.take("window", int, default=0, minimum=0, maximum=LARGEST_SIZE)
     section.finish()
-    return Model(name=name, title=name, source="largest model of the system", **sizes), others["block"]
+    model = Model(name=name, title=name, source="largest model of the system", **sizes)
+    return model, others["block"], window
 
 
 def _source(section: Section) -> str:

@@ -36,6 +36,7 @@ def faults(system: System) -> Iterator[Fault]:
     yield from _head(system)
     yield from _fits(system)
     yield from _block(system)
+    yield from _window(system)
     yield from _buffers(system)
     yield from _memory(system)
 
@@ -214,6 +215,21 @@ def _block(system: System) -> Iterator[Fault]:
         )
     if what:
         yield Fault(("model", "block"), f"{what}, not {system.block}")
+
+
+def _window(system: System) -> Iterator[Fault]:
+    """A window ends in the bits of a position; a block writes keys over those that its first tokens see."""
+    window, context, what = system.window, system.largest.context, ""
+    if window and system.host is not None:
+        what = "window must be 0 in a system with a host, whose cache has every position"
+    elif window == 1 or window & (window - 1):
+        what = "window must be 0 or a power of two from 2 on"
+    elif window and window >= context:
+        what = f"window must be 0 or less than the context {context}"
+    elif window and system.block > 1:
+        what = f"window must be 0 beside a block of {system.block} tokens, whose keys take the places of some they see"
+    if what:
+        yield Fault(("model", "window"), f"{what}, not {window}")
 
 
 def _buffers(system: System) -> Iterator[Fault]:

@@ -30,7 +30,8 @@ _FLAGS = {"is_encoder_decoder": "an encoder-decoder", "add_cross_attention": "a 
 #: Keys under which models with several kinds of input describe their language model.
 _INNER = ("text_config", "llm_config", "language_config")
 #: Kinds of layers with the plain projections; they differ only in the keys that a query sees.
-_FULL, _PARTIAL = ("full_attention", "global"), ("sliding_attention", "chunked_attention", "local")
+_FULL, _SLIDING, _CHUNKED = ("full_attention", "global"), ("sliding_attention", "local"), "chunked_attention"
+_KINDS = (*_FULL, _SLIDING[0], _CHUNKED, *_SLIDING[1:])
 _TERNARY = ("bitnet", "bitnet_ternary")
 
 
@@ -44,6 +45,9 @@ class Imported:
     model: Model
     ternary: bool
     ignored: tuple[str, ...]
+    windows: tuple[
+        int, ...
+    ] = ()  # of each layer the last positions that it sees, 0 for all; empty where all do
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def read_config(folder: str | Path, name: str | None = None, like: str | None = 
     notes = [*reader.notes(), *_left_out(outer, section)]
     model = reader.model(name, outer.source, notes)
     ignored = sorted(set(section.keys()) - section.known() - {"architectures"})
-    return Imported(model, quantized in _TERNARY, tuple(ignored))
+    return Imported(model, quantized in _TERNARY, tuple(ignored), reader.windows())
 
 
 def _config_file(path: Path) -> Path:
@@ -318,12 +322,18 @@ class _Reader:
 
     def notes(self) -> list[str]:
         """Notes on layers with a limited context."""
-        partial = self.partial()
+        partial = sum(kind not in _FULL for kind in self.layer_kinds())
         window = self.window()
         if not partial or not window or window >= self.context:
             return []
         which = f"{partial} of {self.layers} layers see"
         return [f"{which} the last {window} positions only and are counted as if they saw all {self.context}"]
+
+    def windows(self) -> tuple[int, ...]:
+        """The last positions that each layer sees, 0 for all; empty where every layer sees the whole context."""
+        window = self.window()
+        found = tuple(window * (kind in _SLIDING) for kind in self.layer_kinds())
+        return found if any(found) and window < self.context else ()
 
     def window(self) -> int:
         """Window length of a layer in positions; 0 without a window."""
@@ -335,8 +345,8 @@ class _Reader:
             return int(self.kind.defaults.get("window", 0)) if absent else 0
         return int(self.section.take(key, int, minimum=1, maximum=LARGEST_SIZE))
 
-    def partial(self) -> int:
-        """Layers with a window, all where the configuration does not list them."""
+    def layer_kinds(self) -> list[str]:
+        """The kind of every layer, by the rule of its class where the configuration does not list them."""
         key = "attention_layers" if "attention_layers" in self.section else "layer_types"
         types = self.section.take(key, (list, type(None)), default=None)
         if types is None:
@@ -345,18 +355,21 @@ class _Reader:
             what = f"{key} must name the {self.layers} layers, not {len(types)}"
             raise self.section.error(key, what)
         for index, kind in enumerate(types):
-            if kind not in (*_FULL, *_PARTIAL):
-                what = f"layer must be one of {', '.join((*_FULL, *_PARTIAL))}, not {show(kind)}"
+            if kind not in _KINDS:
+                what = f"layer must be one of {', '.join(_KINDS)}, not {show(kind)}"
                 raise self.section.error((key, index), what)
-        return sum(kind in _PARTIAL for kind in types)
+        return list(types)
 
-    def unlisted(self) -> int:
-        """Layers with a window where the configuration does not list layers: by the rule of its class."""
+    def unlisted(self) -> list[str]:
+        """The kind of every layer where the configuration does not list them: the first are full, or every n-th."""
+        full, sliding = _FULL[0], _SLIDING[0]
         if "full_first" in self.kind.defaults:
-            return max(self.layers - self.count("full_first"), 0)
+            first = self.count("full_first")
+            return [full if layer < first else sliding for layer in range(self.layers)]
         if "full_every" in self.kind.defaults:
-            return self.layers - self.layers // self.count("full_every")
-        return self.layers
+            every = self.count("full_every")
+            return [sliding if (layer + 1) % every else full for layer in range(self.layers)]
+        return [sliding] * self.layers
 
     def count(self, what: str) -> int:
         """A number of layers; 0 is allowed where the first layers are counted."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from blueprint.errors import ParamError
 from blueprint.words import LARGEST as LARGEST
-from blueprint.words import SEED_MOST
+from blueprint.words import SEED_MOST, TOP_MOST
 
 MASKS = ("none", "causal", "window", "lambda")
 #: Work of a whole decoder: ternary products of a token and of a prompt, attention, the LM head, elementwise operations
@@ -154,7 +154,9 @@ OPERATIONS = ("dequantize", "gate", "add", "rotate", "norm", "quantize", "dot")
 #: Least and largest temperature; 0 is the largest score itself.
 TEMPERATURES = (0.01, 100.0)
 #: What the noise of a run follows from beside the numbers of its rows, with the largest value.
-DRAWN = {"seed": SEED_MOST, "position": LARGEST - 1}
+NOISE = {"seed": SEED_MOST, "position": LARGEST - 1}
+#: What stands beside a temperature, with the largest value.
+DRAWN = {**NOISE, "top_k": TOP_MOST}
 #: Name of a run without any of these operations.
 COPY = "copy"
 
@@ -169,7 +171,8 @@ class Rowwise:
     (``rotate``), RMSNorm with a gain (``norm``), INT8 by the largest magnitude of a row (``quantize``), and instead of
     the last two the dot product of every row with the gains, and which row has the largest (``dot``). With a
     ``temperature`` above 0 a row is drawn instead, with the softmax of ``dot / temperature`` as its probability, by
-    noise that follows from ``seed``, ``position`` and the number of the row.
+    noise that follows from ``seed``, ``position`` and the number of the row; with ``top_k`` above 0 only among so many
+    rows with the largest dot products, the first of equals.
     Raises ``TypeError`` and ``ParamError``.
     """
 
@@ -181,6 +184,7 @@ class Rowwise:
     temperature: float = 0.0
     seed: int = 0
     position: int = 0
+    top_k: int = 0
     kind: ClassVar[str] = "rowwise"
     part: ClassVar[str] = "rowwise"
     part_words: ClassVar[str] = "the model's norms, gates, sums and quantization"
@@ -240,7 +244,8 @@ class Rowwise:
         """Sizes of the run, by name."""
         drawn = {"temperature": self.temperature, "seed": self.seed, "position": self.position}
         found: dict[str, Any] = {"rows": self.rows, "length": self.length, "operation": self.operation}
-        return found | (drawn if self.temperature else {})
+        few = {"top_k": self.top_k} if self.top_k else {}
+        return found | (drawn if self.temperature else {}) | few
 
     @property
     def tokens(self) -> int:

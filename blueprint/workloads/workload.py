@@ -91,8 +91,8 @@ def read_workload_file(path: str | Path) -> Workload:
 
 def read_workload(section: Section) -> Workload:
     """The workload that a section of a file describes: ``gemm: {m, k, n}``, ``attention: {queries, keys, ...}`` (or
-    ``seq`` for both), ``rowwise: {rows, length, operation}`` (and ``temperature``, ``seed``, ``position``), ``tasks``
-    with a list of these, or ``model: NAME`` with ``phase``, ``tokens`` and ``context``.
+    ``seq`` for both), ``rowwise: {rows, length, operation}`` (and ``temperature``, ``seed``, ``position``, ``top_k``),
+    ``tasks`` with a list of these, or ``model: NAME`` with ``phase``, ``tokens`` and ``context``.
 
     Raises ``SpecError``.
     """

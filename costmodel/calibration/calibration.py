@@ -286,9 +286,11 @@ def _system(
 
 
 def _nested(names: Sequence[tuple[str, str]], values: Any) -> dict[str, dict[str, float]]:
+    """Coefficients by kind and term; terms of 0 are left out, but the kind stays."""
     found: dict[str, dict[str, float]] = {}
     for (kind, term), value in zip(names, values, strict=True):
-        found.setdefault(kind, {})[term] = _digits(float(value))
+        digits = _digits(float(value))
+        found.setdefault(kind, {}).update({term: digits} if digits else {})
     return found
 
 

@@ -101,7 +101,9 @@ def prefill(system: System, plan: Plan, clock_mhz: float, prompt: int) -> list[R
     found: list[Run] = []
     if passes:
         at = [turn.position for turn in passes]
-        knots = sorted({round(place) for place in np.linspace(0, len(at) - 1, KNOTS)})
+        window = plan.hardware.window  # from there on passes have the same sizes
+        bends = {place for place in (window - 1, window) if 0 < place < len(at)}
+        knots = sorted({round(place) for place in np.linspace(0, len(at) - 1, KNOTS)} | bends)
         places = [at[knot] for knot in knots]
         weights = np.array([np.interp(at, places, row).sum() for row in np.eye(len(places))])
         found += _Passes(system, plan, clock_mhz, passes[0].program).at(places, weights)

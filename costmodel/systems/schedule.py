@@ -116,7 +116,8 @@ class Pass:
             return
         written = one.unit not in MOVERS and one.kind in ("set", "setp") and one.register < WORDS
         if one.kind != "sync":
-            mine[one.register] = one.value + self.position * (one.kind == "setp")
+            more = control.added(self.hardware.window, one.unit, self.position)
+            mine[one.register] = one.value + more * (one.kind == "setp")
         self._ended(one, begin + control.WRITE * written)
 
     def _ended(self, one: Instruction, end: int, left: int | None = None) -> None:

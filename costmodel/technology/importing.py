@@ -129,7 +129,7 @@ def dump(technology: Technology) -> str:
         head["model"] = _plain(technology.model)
     if technology.wires:
         head["wires"] = _wire_facts(technology.wires, technology.wire_source)
-    text = tree.dump(head, width=110)
+    text = tree.dump(head, width=150, leaves_in_line=True)
     lines = "".join(f"    {line}\n" for line in technology.cell_text.splitlines())
     source = json.dumps(technology.cell_source)
     note = "# um2, fF, ps, pJ, nW; costmodel/technology/facts.py explains the lines"

@@ -118,7 +118,11 @@ class Core(Block):
         narrow = [
             one.number for one in (hardware.inputs if reads else hardware.outputs) if one.other_container
         ]
-        executor = (Loads if reads else Transfers)(f"{hardware.name}_{unit}", dma, places, narrow)
+        executor = (
+            Loads(f"{hardware.name}_{unit}", dma, places, narrow)
+            if reads
+            else Transfers(f"{hardware.name}_{unit}", dma, places, narrow, hardware.window)
+        )
         return self.use(
             m, executor, f"{unit}_executor", **self._queue(m, number, unit),
             transfer=moves.transfer, transfer_valid=moves.transfer_valid, transfer_ready=moves.transfer_ready,

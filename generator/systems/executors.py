@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint import axi
+from blueprint.numbers import clog2
 from blueprint.shell import STATUS, WORD_BITS, WORD_BYTES
 from blueprint.systems.control import POSITION_BITS, UNIT_STATUS_BITS, Masks
 from blueprint.systems.dma import Dma
@@ -15,6 +16,7 @@ from blueprint.systems.instructions import (
     HOLD,
     INDEX_BITS,
     INDICES,
+    INDICES_PLAIN,
     KEEP,
     LAST_BIT,
     MOVED,
@@ -106,14 +108,16 @@ class Transfers(Executor):
     Guarantees: a transfer is offered in the cycle after its ``start`` began, and ``active`` from then up to its end;
     its registers stay as they are meanwhile.
     Does not: offer a transfer with a number too large for the mover, with a place that does not exist, or with narrow
-    containers for a place that is not ``narrow``; it is refused.
+    containers for a place that is not ``narrow``; it is refused. So is the last index without a ``window``.
     """
 
     latency = "1 cycle from the begin of a start to its transfer"
     throughput = "one instruction per cycle beside transfers"
 
-    def __init__(self, name: str, dma: Dma, places: int, narrow: Sequence[int] = (), **more: Any) -> None:
-        self.dma, self.places, self.narrow = dma, places, narrow
+    def __init__(
+        self, name: str, dma: Dma, places: int, narrow: Sequence[int] = (), window: int = 0, **more: Any
+    ) -> None:
+        self.dma, self.places, self.narrow, self.window = dma, places, narrow, window
         ports = {
             "position": In(POSITION_BITS),
             "token": In(dma.index_width),
@@ -163,6 +167,9 @@ class Transfers(Executor):
         """The index that rows are gathered by."""
         width = self.dma.index_width
         position = zero_extend(self.position[:width], width)
+        if self.window:
+            ring = zero_extend(self.position[: clog2(self.window)], width)
+            position = Mux(registers.index == INDICES.index("ring"), ring, position)
         return Mux(registers.index == INDICES.index("token"), self.token, position)
 
     def _registers(self, m: Module) -> tuple[Held, Value]:
@@ -178,7 +185,10 @@ class Transfers(Executor):
         place = held.place
         known = Cat(*(place[:LAST_BIT] == number for number in self.narrow)).any()
         wrong = Cat(
-            *above, place[:LAST_BIT] >= self.places, place[NARROW_BIT] & ~known, held.index >= len(INDICES)
+            *above,
+            place[:LAST_BIT] >= self.places,
+            place[NARROW_BIT] & ~known,
+            held.index >= INDICES_PLAIN + (self.window > 0),
         )
         return held, wrong.any()
 

@@ -16,7 +16,7 @@ from blueprint.systems.control import (
     Hardware,
 )
 from blueprint.systems.dma import PAGE_BYTES, RESPONSE_BITS
-from blueprint.systems.instructions import FORMAT, MOVERS, UNITS, VALUE_BITS, WORD_BYTES
+from blueprint.systems.instructions import FORMAT, KEYED, MOVERS, UNITS, VALUE_BITS, WORD_BYTES
 from generator.block import Block
 from generator.layout import bits, joined, layout
 from generator.sequencer import held
@@ -91,7 +91,7 @@ class Sequencer(Block):
         room = Mux(queued, (lines & self.dispatch.rooms).any(), self.dispatch.empty)
         takes = Signal(name="takes")
         ended = takes & kinds.end
-        position = self.program.position & kinds.setp.replicate(POSITION_BITS)
+        position = self._added(lines) & kinds.setp.replicate(POSITION_BITS)
         m.d.comb += [
             takes.eq(good & room),
             self.fetch.tready.eq(takes | self.halting),
@@ -106,6 +106,16 @@ class Sequencer(Block):
             self.program.interrupts.eq(takes & kinds.interrupt),
         ]  # fmt: skip
         return ended, wrong, bus
+
+    def _added(self, lines: Value) -> Value:
+        """The number that `setp` adds: the position, for units that count keys less than the window."""
+        place, window = self.program.position, self.hardware.window
+        if not window:
+            return place
+        low = clog2(window)
+        within = place[:low] | place[low:].any().replicate(low)
+        keyed = Cat(*(lines[UNITS.index(unit)] for unit in KEYED)).any()
+        return Mux(keyed, Cat(within, Const(0, POSITION_BITS - low)), place)
 
     def _passes(self, m: Module, ended: Value) -> None:
         """Count passes and positions, and ask for the program of the next one."""

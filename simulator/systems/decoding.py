@@ -159,6 +159,7 @@ def behind(traces: Iterable[Trace]) -> Trace:
                 for span in spans
             ]
         positions += one.positions
+        found.window = one.window
         found.cycles += one.cycles
     found.positions = positions
     return found

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from blueprint.numbers import ceil_div
 from blueprint.record import Integers
+from blueprint.systems import control
 from blueprint.systems.control import Hardware
 from blueprint.systems.instructions import INDICES, LAST_BIT, MOVED, NARROW_BIT, UNITS, Instruction
 from blueprint.systems.staging import PACKED_LEVELS, Staged
@@ -26,7 +27,7 @@ from simulator.systems.golden_units import Sources, Stuck
 Octets = NDArray[np.uint8]
 #: Called with every field that leaves a unit: unit, number of its run, field, values (sequences x elements).
 Watch = Callable[[str, int, str, Integers], None]
-_TOKEN, _POSITION = INDICES.index("token"), INDICES.index("position")
+_TOKEN = INDICES.index("token")
 _WORD = 4
 
 
@@ -128,7 +129,8 @@ class Golden:
 
     def _execute(self, one: Instruction) -> None:
         if one.kind in ("set", "setp"):
-            value = one.value + (self.position if one.kind == "setp" else 0)
+            more = control.added(self.hardware.window, one.unit, self.position)
+            value = one.value + (more if one.kind == "setp" else 0)
             if one.unit in self._moved:
                 self._moved[one.unit][one.register] = value
             else:
@@ -152,8 +154,12 @@ class Golden:
             if moved["index"] == _TOKEN:
                 yield moved["address"] + self.token * moved["stride"]
             else:
-                steps = self.position if moved["index"] == _POSITION else row
+                steps = self._index(moved) if moved["index"] else row
                 yield moved["address"] + steps * moved["stride"]
+
+    def _index(self, moved: dict[str, int]) -> int:
+        """The index of rows that the position says; 0 where they have none."""
+        return control.indexed(self.hardware.window, self.position)[INDICES[moved["index"]]]
 
     def _load(self) -> None:
         moved = self._transfer("load")
@@ -179,7 +185,7 @@ class Golden:
         if moved["rows"] > 1 and moved["stride"] == size and not moved["index"]:
             return self.memory.read(moved["address"], size * moved["rows"])
         if moved["index"] != _TOKEN and (moved["index"] or not moved["stride"]):
-            steps = self.position if moved["index"] else 0
+            steps = self._index(moved)
             return np.tile(self.memory.read(moved["address"] + steps * moved["stride"], size), moved["rows"])
         found: list[Octets] = []
         for address in self._rows(moved):

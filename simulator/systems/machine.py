@@ -54,7 +54,7 @@ class Trace:
     """Record of a run: the instructions of every unit in their order, requests of the movers, and when it was over.
 
     ``stuck`` says that nothing moved for as long as the host is patient, ``owed`` which movers wait for memory then.
-    ``positions`` are those of the passes.
+    ``positions`` are those of the passes, ``window`` is that of the hardware.
     """
 
     spans: dict[str, list[Span]] = field(default_factory=lambda: {unit: [] for unit in UNITS})
@@ -63,10 +63,13 @@ class Trace:
     stuck: bool = False
     owed: tuple[str, ...] = ()
     positions: Sequence[int] = ()
+    window: int = 0
 
     def value(self, span: Span) -> int:
         """The values that an instruction wrote."""
-        return span.text.value + self.positions[span.place] * (span.text.kind == "setp")
+        if span.text.kind != "setp":
+            return span.text.value
+        return span.text.value + control.added(self.window, span.text.unit, self.positions[span.place])
 
 
 def stored_beat(hardware: Hardware, place: int) -> int:
@@ -163,7 +166,8 @@ class Machine:
         self.units = {unit: _Executor() for unit in UNITS}
         self.tokens: Counter[tuple[str, str]] = Counter()
         self.offers: dict[str, tuple[int, Transfer, list[int]]] = {}
-        self.trace = Trace(positions=[position + sum(self.steps[:n]) for n in range(len(self.programs))])
+        places = [position + sum(self.steps[:n]) for n in range(len(self.programs))]
+        self.trace = Trace(positions=places, window=hardware.window)
         self.next, self.number, self.dispatched = 0, 0, ""
         self.over = -1
         self.seen = {"fetch": 0, "load": 0, "store": 0}
@@ -297,7 +301,8 @@ class Machine:
     def _positioned(self, one: Instruction) -> Instruction:
         if one.kind != "setp":
             return one
-        value = (one.value + self.position) % (1 << 40)
+        more = control.added(self.hardware.window, one.unit, self.position)
+        value = (one.value + more) % (1 << 40)
         return Instruction("set", one.unit, one.wait, one.signal, one.register, value)
 
     def _end(self, cycle: int) -> None:
@@ -368,7 +373,7 @@ class Machine:
     def _transfer(self, unit: str, registers: Mapping[int, int]) -> tuple[Transfer, list[int]]:
         values = {name: registers[number] for number, name in enumerate(MOVED)}
         place, kind = values["place"] % (1 << LAST_BIT), INDICES[values["index"]]
-        index = {"none": 0, "token": self.token, "position": self.position}[kind]
+        index = control.indexed(self.hardware.window, self.position, self.token)[kind]
         transfer = Transfer(
             values["address"], values["row_bytes"], values["rows"], values["stride"], kind != "none"
         )

@@ -47,7 +47,7 @@ _STEPS = Steps(
     flights=FLIGHTS,
 )  # fmt: skip
 _ADDRESS, _BYTES, _ROWS, _STRIDE, _PLACE, _INDEX = range(len(MOVED))
-_TOKEN, _POSITION = INDICES.index("token"), INDICES.index("position")
+_TOKEN, _LOAD = INDICES.index("token"), MOVERS[0]
 #: A register of a unit: what is written there at position 0, and 1 where the position is added.
 Written = tuple[int, int]
 
@@ -68,6 +68,7 @@ class Table:
     registers: tuple[tuple[str, Mapping[int, Written]], ...]
     needs: Integers
     tails: Integers
+    window: int = 0
 
     @cached_property
     def _at_first(self) -> tuple[Integers, Integers]:
@@ -81,9 +82,14 @@ class Table:
         first, growing = self._at_first
         found = first.copy()
         found[growing] = (
-            self.moved[growing][:, [_BYTES, _ROWS]] + self.grows[growing][:, [_BYTES, _ROWS]] * position
+            self.moved[growing][:, [_BYTES, _ROWS]]
+            + self.grows[growing][:, [_BYTES, _ROWS]] * self.added(position)
         ).prod(axis=1)
         return found
+
+    def added(self, position: int) -> int:
+        """The number that is added to registers of loads, the only transfers of which some grow."""
+        return control.added(self.window, _LOAD, position)
 
     @cached_property
     def _growing(self) -> tuple[int, ...]:
@@ -97,7 +103,7 @@ class Table:
         """A value of every run; ``known`` keeps those that do not depend on the position, by kind of run."""
         for number in {*self._growing, *np.flatnonzero(known < 0).tolist()}:
             unit, registers = self.registers[number]
-            known[number] = value(unit, at(registers, position))
+            known[number] = value(unit, at(registers, control.added(self.window, unit, position)))
         found: Integers = known[self.runs]
         return found
 
@@ -183,7 +189,7 @@ class _Reading:
 
 
 def at(registers: Mapping[int, Written], position: int) -> dict[int, int]:
-    """Values of registers at a position."""
+    """Values of registers where `setp` adds so much."""
     return {number: value + grows * position for number, (value, grows) in registers.items()}
 
 
@@ -218,6 +224,7 @@ def read_program(hardware: Hardware, runs: Runs, program: Sequence[Instruction])
         tuple(reading.units),
         np.array(loads, np.int64),
         np.array(tails, np.int64),
+        hardware.window,
     )
 
 
@@ -331,8 +338,9 @@ class Passes:
         return numbers
 
     def _shaped(self, program: Table, which: Integers, position: int, token: int) -> Integers:
-        moved = program.moved[which] + program.grows[which] * position
-        index = np.choose(moved[:, _INDEX], [np.zeros(len(which), np.int64), token, position])
+        moved = program.moved[which] + program.grows[which] * program.added(position)
+        by = control.indexed(program.window, position, token)
+        index = np.array([by[name] for name in INDICES], np.int64)[moved[:, _INDEX]]
         stores, place = program.stores[which], moved[:, _PLACE] % (1 << LAST_BIT)
         parts = np.array(
             [max(1, self.hardware.width // 8 // one.beat_bytes) for one in self.hardware.outputs]

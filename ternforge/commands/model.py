@@ -6,7 +6,7 @@ import click
 
 from blueprint.words import LARGEST, PHASES
 from ternforge import choices
-from ternforge.options import force_option, out_option, seed_option
+from ternforge.options import force_option, out_option, seed_option, top_k_option
 from ternforge.session import Session, table
 from ternforge.shell import LazyGroup, Verb
 from ternforge.words import ENCODINGS
@@ -133,12 +133,21 @@ def export_(session: Session, path: str, encoding: str, out: str, force: bool) -
     help="Draw tokens with this temperature, by --seed.",
 )
 @seed_option
+@top_k_option
 @click.pass_obj
 def generate_(
-    session: Session, path: str, prompt: str, tokens: int, temperature: float, seed: int | None
+    session: Session,
+    path: str,
+    prompt: str,
+    tokens: int,
+    temperature: float,
+    seed: int | None,
+    top_k: int | None,
 ) -> None:
     """Continue TEXT with the ternary checkpoint PATH: the reference that hardware is compared with, in NumPy."""
     from ternforge.verbs import model as verb
 
-    answer = verb.model_generate(path, prompt, tokens, temperature=temperature, seed=seed, note=session.note)
+    answer = verb.model_generate(
+        path, prompt, tokens, temperature=temperature, seed=seed, top_k=top_k, note=session.note
+    )
     session.answer(answer, [f"{prompt}{answer['text']}"])

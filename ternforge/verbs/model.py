@@ -13,7 +13,7 @@ from blueprint.files.nearest import suggestion
 from blueprint.workloads import model as shapes
 from checkpoints.checkpoint import Checkpoint, Finding
 from ternforge.folder import YAML, output_file, output_folder
-from ternforge.inputs import check_seed, prompt_text, seed_of
+from ternforge.inputs import check_drawn, prompt_text, seed_of
 from ternforge.session import Answer, Note, paced, silent, table
 from ternforge.words import ENCODINGS
 
@@ -113,11 +113,13 @@ def model_generate(
     *,
     temperature: float = 0.0,
     seed: int | None = None,
+    top_k: int | None = None,
     note: Note = silent,
 ) -> Answer:
     """Continue a text with a ternary checkpoint, in NumPy: the most likely token, again and again.
 
-    With a ``temperature`` above 0 tokens are drawn, by the noise that a system draws them by with this ``seed``.
+    With a ``temperature`` above 0 tokens are drawn, by the noise that a system draws them by with this ``seed``; with
+    ``top_k`` among so many with the largest logits.
 
     Products are exact integers of INT8 activations and ternary weights; the rest is FP32. Stops before ``tokens`` at
     the end of the model's context and where the model ends the text. Raises ``ParamError``: no weights, no
@@ -127,7 +129,7 @@ def model_generate(
     from checkpoints.reference import Reference
 
     prompt_text(prompt)
-    check_seed(seed, temperature, "a text")
+    check_drawn(seed, top_k, temperature, "a text")
     drawn_by = seed_of(seed)
     read = reading.read(path)
     found = read.checkpoint
@@ -146,7 +148,8 @@ def model_generate(
         )
     decoder = Reference(found)
     tell, made = paced(note, "made {} of {} tokens"), list[int]()
-    for token in decoder.continuation(given, min(tokens, context - len(given)), temperature, drawn_by):
+    count = min(tokens, context - len(given))
+    for token in decoder.continuation(given, count, temperature, drawn_by, top_k or 0):
         if token == found.decoder.eos:
             break
         made.append(token)

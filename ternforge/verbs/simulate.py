@@ -19,8 +19,8 @@ from ternforge.folder import check_file, output_file
 from ternforge.inputs import (
     DesignLike,
     WorkloadLike,
+    check_drawn,
     check_fits,
-    check_seed,
     read_design,
     read_workload,
     refuse,
@@ -31,7 +31,7 @@ from ternforge.session import Answer, Note, silent, size_columns, table
 from ternforge.words import OWN_MEMORY, TRACES
 
 #: Arguments of a checkpoint's text.
-_OF_TEXTS = ("tokens", "temperature", "seed", "calibrate", "image", "beside")
+_OF_TEXTS = ("tokens", "temperature", "top_k", "seed", "calibrate", "image", "beside")
 
 
 def simulate(
@@ -49,6 +49,7 @@ def simulate(
     beside: Sequence[str] = (),
     tokens: int | None = None,
     temperature: float | None = None,
+    top_k: int | None = None,
     memory: str | None = None,
     calibrate: str | Path | None = None,
     image: str | Path | None = None,
@@ -69,9 +70,9 @@ def simulate(
     A system (a file of schema ``ternforge/system/v1``) takes a ``checkpoint`` and a ``prompt`` instead, and makes up to
     ``tokens`` behind it (16): the answer has the text, cycles by pass, stalls, traffic and energy. ``beside`` has other
     prompts, which are continued in the same passes (their answers are ``beside`` too). With a
-    ``temperature`` above 0 they are drawn, by the ``seed``, where the unit that chooses them has `samples`. ``memory``
-    is the behavior of external memory, the system's own unless it is named; ``calibrate`` is as in `compile`, whose
-    ``image`` may be given instead.
+    ``temperature`` above 0 they are drawn, by the ``seed``, where the unit that chooses them has `samples`, and with
+    ``top_k`` among so many with the largest scores. ``memory`` is the behavior of external memory, the system's own
+    unless it is named; ``calibrate`` is as in `compile`, whose ``image`` may be given instead.
 
     Without a checkpoint, a system takes a ``model`` by its shapes (the largest one where none is named), a ``context``
     in front of the token that is decoded, and ``prompt`` as a number of tokens: ``phases`` have exact cycles, stalls,
@@ -80,9 +81,9 @@ def simulate(
     Raises ``ParamError`` for arguments that do not belong together.
     """
     theirs: dict[str, Any] = {
-        "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "temperature": temperature, "memory": memory,
-        "calibrate": calibrate, "image": image, "model": model, "context": context, "technology": technology,
-        "beside": tuple(beside) or None, "batch": batch,
+        "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "temperature": temperature, "top_k": top_k,
+        "memory": memory, "calibrate": calibrate, "image": image, "model": model, "context": context,
+        "technology": technology, "beside": tuple(beside) or None, "batch": batch,
     }  # fmt: skip
     if isinstance(design, System) or decoders.is_system(design):
         ours = {"workload": workload, "overrides": overrides, "stall": stall != "none",
@@ -165,7 +166,7 @@ def _system(file: System | str | Path, given: Mapping[str, Any], force: bool, no
         "without a checkpoint, which has its own",
     )
     refuse({"batch": given["batch"]}, "without a checkpoint, whose prompts are as many")
-    check_seed(given["seed"], given["temperature"], "a system")
+    check_drawn(given["seed"], given["top_k"], given["temperature"], "a system")
     checkpoint, prompt = given["checkpoint"], given["prompt"]
     if checkpoint is None or prompt is None:
         raise ParamError(
@@ -186,6 +187,7 @@ def _system(file: System | str | Path, given: Mapping[str, Any], force: bool, no
         given["temperature"] or 0.0,
         given["seed"],
         given["beside"] or (),
+        given["top_k"],
     )
     return decoding.simulate_system(system, checkpoint, text, note)
 

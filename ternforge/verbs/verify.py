@@ -18,8 +18,8 @@ from ternforge.decoding import Asked
 from ternforge.inputs import (
     DesignLike,
     WorkloadLike,
+    check_drawn,
     check_fits,
-    check_seed,
     read_design,
     read_workload,
     refuse,
@@ -45,6 +45,7 @@ def verify(
     beside: Sequence[str] = (),
     tokens: int | None = None,
     temperature: float | None = None,
+    top_k: int | None = None,
     memory: str | None = None,
     calibrate: str | Path | None = None,
     image: str | Path | None = None,
@@ -62,8 +63,8 @@ def verify(
     golden model or takes other cycles.
     """
     given: dict[str, Any] = {
-        "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "temperature": temperature, "memory": memory,
-        "calibrate": calibrate, "image": image, "beside": tuple(beside) or None,
+        "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "temperature": temperature, "top_k": top_k,
+        "memory": memory, "calibrate": calibrate, "image": image, "beside": tuple(beside) or None,
     }  # fmt: skip
     decoded = {name: value for name, value in given.items() if value is not None}
     if isinstance(design, System) or (isinstance(design, (str, Path)) and is_system(design)):
@@ -74,7 +75,7 @@ def verify(
             "cases": cases != CASES,
         }
         refuse(theirs, "for a design, not for a system")
-        check_seed(seed, temperature, "a system")
+        check_drawn(seed, top_k, temperature, "a system")
         return _system(design, decoded | {"seed": seed}, note)
     refuse(decoded, "for a system, not for a design")
     from generator import export

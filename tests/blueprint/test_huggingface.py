@@ -241,6 +241,30 @@ def test_windows_are_told(changes: dict[str, Any], note: str | None, tmp_path: P
     assert [text for text in notes if "positions" in text] == ([note] if note else [])
 
 
+@pytest.mark.parametrize(
+    ("changes", "windows"),
+    [
+        ({"model_type": "mistral", "sliding_window": 32}, (32, 32)),
+        ({"model_type": "mistral", "sliding_window": 128}, ()),
+        ({"model_type": "mistral", "sliding_window": None}, ()),
+        (
+            {"model_type": "qwen2", "sliding_window": 32, "use_sliding_window": True, "max_window_layers": 1},
+            (0, 32),
+        ),
+        (
+            {"model_type": "gemma3_text", "sliding_window": 32, "num_hidden_layers": 7},
+            (32, 32, 32, 32, 32, 0, 32),
+        ),
+        ({"model_type": "gpt_neo", "window_size": 32, "attention_layers": ["global", "local"]}, (0, 32)),
+        ({"model_type": "llama"}, ()),
+    ],
+)
+def test_windows_of_layers_are_read(
+    changes: dict[str, Any], windows: tuple[int, ...], tmp_path: Path
+) -> None:
+    assert read(tmp_path, {**SIZES, **changes}).windows == windows
+
+
 def test_other_quantizations_are_told(tmp_path: Path) -> None:
     found = read(tmp_path, {"model_type": "llama", **SIZES, "quantization_config": {"quant_method": "gptq"}})
     what = "the config does not say that the weights are ternary: its weights are quantized by gptq"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,39 @@ def test_a_row_that_is_no_number_is_drawn_as_it_is_chosen() -> None:
         assert sampling.drawn(spec_of(), scores, task) == 11
 
 
+def test_a_row_is_drawn_among_those_with_the_largest_sums() -> None:
+    """Also where sums are equal, of which the first ones count; and by the same noise as among all rows."""
+    spec, random = spec_of(top_k=8), np.random.default_rng(3)
+    for position in range(30):
+        scores = random.integers(-3, 4, 40).astype(np.float32)
+        base = Rowwise(40, 1, "dot", temperature=100.0, seed=5, position=position)
+        among = sorted(range(40), key=lambda row: (-scores[row], row))
+        noise = gumbel.values(gumbel.noise(gumbel.random_words(gumbel.key(5, position), np.arange(40))))
+        drawn = scores * np.float32(0.01) + noise
+        for few in (1, 2, 5, 8):
+            found = sampling.drawn(spec, scores, replace(base, top_k=few))
+            assert found == max(sorted(among[:few]), key=lambda row: drawn[row])
+        assert sampling.drawn(spec, scores, base) == drawn.argmax()
+
+
+def test_one_row_of_many_is_that_of_the_largest_dot_product() -> None:
+    spec, scores = spec_of(top_k=1), np.array([1, 3, 2, 3], np.float32)
+    tasks = [Rowwise(4, 1, "dot", temperature=100.0, position=i, top_k=1) for i in range(9)]
+    assert {sampling.drawn(spec, scores, task) for task in tasks} == {1}
+
+
+def test_more_places_than_rows_leave_all_rows() -> None:
+    spec, scores = spec_of(top_k=9), np.zeros(5, np.float32)
+    tasks = [Rowwise(5, 1, "dot", temperature=1.0, position=i) for i in range(20)]
+    few, every = ([sampling.drawn(spec, scores, replace(task, top_k=k)) for task in tasks] for k in (9, 0))
+    assert few == every
+    assert len(set(few)) > 3
+
+
+def test_draws_among_a_few_are_those_of_their_softmax() -> None:
+    assert sampling.chi_square(4000, top_k=5) > 1e-3
+
+
 def test_registers_hold_the_inverse_temperature_and_what_noise_follows_from() -> None:
     spec = spec_of()
     found = spec.register_values(Rowwise(3, 8, "dot", temperature=0.5, seed=7, position=20))
@@ -116,6 +150,10 @@ def test_registers_hold_the_inverse_temperature_and_what_noise_follows_from() ->
         "rows": 3, "length": 8, "operation": 33, "inverse_temperature": 0x40000000, "seed": 8, "position": 21,
     }  # fmt: skip
     assert spec.register_values(Rowwise(3, 8, "norm"))["inverse_temperature"] == 1
+    few = spec_of(top_k=5)
+    assert few.register_values(Rowwise(3, 8, "norm"))["top_k"] == 1
+    assert few.register_values(Rowwise(3, 8, "dot", temperature=0.5, top_k=5))["top_k"] == 6
+    assert [(r.name, r.address, r.fields) for r in few.registers()][-1] == ("top_k", 60, {"value": (0, 3)})
     addresses = {r.name: r.address for r in spec.registers()}
     assert (addresses["cycles"], addresses["hash_hi"], addresses["position"]) == (20, 44, 56)
     assert {r.name: r.address for r in VectorSpec(**DESIGN).registers()}["cycles"] == 20
@@ -124,11 +162,32 @@ def test_registers_hold_the_inverse_temperature_and_what_noise_follows_from() ->
 def test_designs_without_it_keep_their_hash_and_registers() -> None:
     assert VectorSpec(**DESIGN).design_hash == VectorSpec(**DESIGN, samples=False).design_hash
     assert spec_of().design_hash != VectorSpec(**DESIGN).design_hash
+    assert spec_of(top_k=0).design_hash == spec_of().design_hash != spec_of(top_k=1).design_hash
 
 
 def test_sampling_without_dot_products_is_refused() -> None:
     with pytest.raises(ParamError, match=r"^samples must be false where dots is false, not true$"):
         spec_of(dots=False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"samples": False, "top_k": 2}, "top_k must be 0 where samples is false, not 2"),
+        ({"top_k": 65}, "Parameter 'top_k' must be an integer from 0 to 64, not 65"),
+    ],
+)
+def test_places_that_a_design_cannot_have_are_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParamError) as found:
+        spec_of(**changed)
+    assert str(found.value) == message
+
+
+@pytest.mark.parametrize("places", [0, 3])
+def test_more_rows_than_a_design_has_places_are_refused(places: int) -> None:
+    what = rf"^top_k must be at least the 5 rows among which one is drawn, not {places}$"
+    with pytest.raises(ParamError, match=what):
+        spec_of(top_k=places).check_workload(Rowwise(9, 8, "dot", temperature=0.5, top_k=5))
 
 
 def test_a_temperature_that_a_design_cannot_have_is_refused() -> None:
@@ -146,6 +205,8 @@ def test_a_temperature_that_a_design_cannot_have_is_refused() -> None:
         ({"seed": 1}, ParamError, "Rowwise seed must be 0 without a temperature, not 1"),
         ({"position": 2}, ParamError, "Rowwise position must be 0 without a temperature, not 2"),
         ({"operation": "norm", "temperature": 1.0}, ParamError, "Rowwise temperature must be 0 without dot, not 1"),
+        ({"top_k": 3}, ParamError, "Rowwise top_k must be 0 without a temperature, not 3"),
+        ({"top_k": 65}, ParamError, "Rowwise top_k must be at most 64, not 65"),
         ({"seed": -1}, ParamError, "Rowwise seed must be at least 0, not -1"),
         ({"seed": 1 << 32}, ParamError, "Rowwise seed must be at most 4294967293, not 4294967296"),
         ({"position": 1 << 20}, ParamError, "Rowwise position must be at most 1048575, not 1048576"),
@@ -170,6 +231,9 @@ def test_a_workload_says_temperature_seed_and_position(tmp_path: Path) -> None:
     assert found.tasks == (Rowwise(3, 8, "dot", temperature=0.5, seed=3, position=4),)
     assert found.tasks[0].sizes["temperature"] == 0.5
     assert "temperature" not in Rowwise(3, 8, "dot").sizes
+    found = read_workload_file(written(tmp_path, ", temperature: 0.5, top_k: 7"))
+    assert found.tasks == (Rowwise(3, 8, "dot", temperature=0.5, top_k=7),)
+    assert found.tasks[0].sizes["top_k"] == 7
 
 
 @pytest.mark.parametrize(
@@ -178,6 +242,8 @@ def test_a_workload_says_temperature_seed_and_position(tmp_path: Path) -> None:
         (", temperature: 200", "Rowwise temperature must be 0 or from 0.01 to 100, not 200"),
         (", temperature: hot", "temperature must be a number, not 'hot'"),
         (", seed: -1", "seed must be at least 0, not -1"),
+        (", temperature: 1, top_k: 65", "top_k must be at most 64, not 65"),
+        (", top_k: 2", "top_k must stand beside a temperature above 0, and there is none"),
         (", seed: 0", "2:47: rowwise.seed: seed must stand beside a temperature above 0, and there is none"),
         (
             ", temperature: 0, position: 3",

@@ -219,6 +219,21 @@ def test_what_the_description_has_no_word_for_is_noted(tmp_path: Path) -> None:
     )
 
 
+def test_a_window_is_read_and_kept(tmp_path: Path) -> None:
+    made = files.made(tmp_path)
+    path = files.folder(tmp_path / "tiny", made)
+    assert files.found(path).decoder.windows == ()
+    context = made.decoder.model.context
+    for given, windows in ((None, ()), (5, (5, 5)), (context, ())):
+        files.configure(path, sliding_window=given)
+        assert files.found(path).decoder.windows == windows
+    files.configure(path, sliding_window=5, layer_types=["full_attention", "sliding_attention"])
+    found = files.found(path)
+    assert found.decoder.windows == (0, 5)
+    tokens = list(range(9))
+    assert not np.array_equal(Reference(found).logits(tokens)[-1], Reference(made).logits(tokens)[-1])
+
+
 def test_what_a_gguf_file_leaves_open_is_noted(tmp_path: Path) -> None:
     path = files.gguf(tmp_path / "tiny.gguf", files.made(tmp_path))
     assumed = "not in the file and as llama.cpp runs the architecture bitnet-b1.58: activation relu2"

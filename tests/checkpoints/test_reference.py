@@ -39,6 +39,47 @@ def test_a_cache_of_other_tokens_gives_other_logits(made: Checkpoint) -> None:
     assert np.abs(other - alone).max() > 0.01 * np.abs(alone).max()
 
 
+def windowed(made: Checkpoint, *windows: int) -> Checkpoint:
+    return dataclasses.replace(made, decoder=dataclasses.replace(made.decoder, windows=windows))
+
+
+def test_a_window_ends_what_a_token_sees(made: Checkpoint) -> None:
+    """Through two layers of the last 3 positions: the 5 last tokens alone, each other one has no effect at all."""
+    decoder = Reference(windowed(made, 3, 3))
+    last = decoder.logits(TOKENS)[-1]
+    for place, seen in enumerate([False] * 3 + [True] * 5):
+        other = [token + (at == place) for at, token in enumerate(TOKENS)]
+        assert np.array_equal(decoder.logits(other)[-1], last) != seen
+    assert not np.array_equal(Reference(made).logits(TOKENS)[-1], last)
+
+
+def test_each_layer_has_a_window_of_its_own(made: Checkpoint) -> None:
+    mixed, whole = Reference(windowed(made, 0, 2)), Reference(made).logits(TOKENS)
+    other = [TOKENS[0] + 1, *TOKENS[1:]]
+    assert not np.array_equal(mixed.logits(other)[-1], mixed.logits(TOKENS)[-1])
+    assert not np.array_equal(mixed.logits(TOKENS)[-1], whole[-1])
+    assert np.array_equal(Reference(windowed(made, 8, 9)).logits(TOKENS), whole)
+
+
+def test_attention_with_a_window_is_that_of_the_last_keys() -> None:
+    random = np.random.default_rng(4)
+    q, keys, values = (random.normal(size=(9, heads, 4)).astype(np.float32) for heads in (4, 2, 2))
+    found = reference.attention(q, keys, values, np.arange(9), 3)
+    for at in range(9):
+        first = max(0, at - 2)
+        alone = reference.attention(
+            q[at : at + 1], keys[first : at + 1], values[first : at + 1], np.array([at - first])
+        )
+        assert np.allclose(found[at], alone[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("first", [1, 5])
+def test_tokens_in_pieces_have_the_logits_of_the_whole_with_a_window(made: Checkpoint, first: int) -> None:
+    decoder, cache = Reference(windowed(made, 3, 0)), Cache()
+    pieces = np.concatenate([decoder.logits(TOKENS[:first], cache), decoder.logits(TOKENS[first:], cache)])
+    assert np.allclose(pieces, decoder.logits(TOKENS), atol=1e-4 * float(np.abs(pieces).max()))
+
+
 def test_generated_tokens_are_the_largest_logits(made: Checkpoint) -> None:
     decoder = Reference(made)
     found = list(decoder.continuation(TOKENS, 4))

@@ -144,8 +144,12 @@ def described(**values: object) -> Checkpoint:
     return dataclasses.replace(made, decoder=decoder)
 
 
-DECODER = "memory: model must be a decoder with sub-norms, a gate, rotary positions over half a head and"
-GGUF, FOLDER = f"{DECODER} relu2 or silu", f"{DECODER} no norms of heads"
+DECODER, ROTARY = (
+    "memory: model must be a decoder with sub-norms, a gate",
+    "rotary positions over half a head",
+)
+GGUF = f"{DECODER}, no window, {ROTARY} and relu2 or silu"
+FOLDER = f"{DECODER}, {ROTARY}, no norms of heads and no window"
 
 
 @pytest.mark.parametrize(
@@ -180,6 +184,12 @@ GGUF, FOLDER = f"{DECODER} relu2 or silu", f"{DECODER} no norms of heads"
         ),
         (lambda: described(rotary=PAIRS), "tq2_0", f"{GGUF} to be written as GGUF, and is not"),
         (lambda: described(activation="gelu"), "i2_s", f"{GGUF} to be written as GGUF, and is not"),
+        (lambda: described(windows=(4, 0)), "tq2_0", f"{GGUF} to be written as GGUF, and is not"),
+        (
+            lambda: described(windows=(4, 0)),
+            "packed",
+            f"{FOLDER} to be written as model type bitnet, and is not",
+        ),
         (lambda: described(gated=False), "tq2_0", f"{GGUF} to be written as GGUF, and is not"),
         (
             lambda: described(gated=False),

@@ -195,7 +195,11 @@ def test_one_part_of_a_model_is_fitted_and_the_others_stay(
     monkeypatch.setattr(calibration.pool, "measure_all", lambda *_: samples)
     monkeypatch.setattr(calibration.sampling, "designs", lambda *_: [])
     switched = {"energy", "glitches"}
-    for part, groups in (("area", {"area", "leakage"}), ("delay", {"delay", "glitches"}), ("energy", switched)):
+    for part, groups in (
+        ("area", {"area", "leakage"}),
+        ("delay", {"delay", "glitches"}),
+        ("energy", switched),
+    ):
         fitted = calibration.calibrate(tech, write_hardware, only=part).model
         changed = {name for name in fitted if fitted[name] != tech.model[name]}
         assert changed == groups and set(fitted) == set(tech.model)

@@ -219,8 +219,9 @@ TERMS: dict[str, dict[str, dict[str, float]]] = {
         "half_adder": {"width": 6}, "mux": {"levels": 3}, "select": {"levels": 3, "one": 1}, "decoder": {"levels": 4},
         "xor_row": {"one": 1}, "and_row": {"one": 1}, "recoder": {"inputs": 4}, "counter": {"width": 6},
         "digit_encoder": {"one": 1}, "digit_select": {"one": 1}, "float_multiplier": {"fraction": 13, "one": 1},
-        "float_adder": {"fraction": 13, "one": 1}, "float_pair": {"fraction": 13, "one": 1}, "to_fixed": {"one": 1},
-        "to_float": {"inputs": 4}, "comparator": {"levels": np.log2(6)}, "logic": {"levels": 5},
+        "float_adder": {"fraction": 13, "one": 1}, "float_pair": {"fraction": 13, "one": 1},
+        "to_fixed": {"one": 1, "outputs": 16}, "to_float": {"inputs": 4, "outputs": 16},
+        "comparator": {"levels": np.log2(6)}, "logic": {"levels": 5},
         "broadcast": {"levels": 6}, "sram": {}, "sram_1rw": {},
     },
 }  # fmt: skip

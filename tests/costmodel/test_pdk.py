@@ -9,6 +9,7 @@ import pytest
 
 from costmodel.groundtruth import synthesis
 from costmodel.technology import importing, technology
+from costmodel.words import BUFFERED, RECIPES
 
 PDK = Path(os.environ.get("TERNFORGE_PDK", Path(__file__).parents[3] / "shared" / "pdk"))
 FILES = {
@@ -43,14 +44,19 @@ def test_shipped_file_is_what_import_writes(tmp_path: Path, name: str) -> None:
     assert made.sram == shipped.sram and made.sources == shipped.sources and made.corner == shipped.corner
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("name", CHECKED)
-def test_facts_synthesize_like_the_library(tmp_path: Path, name: str) -> None:
-    """Area to 0.1 percent and delay to 4: the facts keep every useful function, but 4 x 4 points of a table."""
+def test_facts_synthesize_like_the_library(tmp_path: Path, name: str, recipe: str) -> None:
+    """Area to 0.1 percent and delay to 4: the facts keep every useful function, but 4 x 4 points of a table.
+
+    With these points another buffer is chosen here and there in sky130hd, 0.7 percent of area.
+    """
+    close = 7e-3 if (name, recipe) == ("sky130hd", BUFFERED) else 1e-3
     (tmp_path / "lane.v").write_text(LANE)
     shipped, library = (
-        synthesis.synthesize(tmp_path / "lane.v", name, top="lane", liberty=liberty)
+        synthesis.synthesize(tmp_path / "lane.v", name, top="lane", liberty=liberty, recipe=recipe)
         for liberty in (None, sources(name))
     )
-    assert shipped.area_um2 == pytest.approx(library.area_um2, rel=1e-3)
+    assert shipped.area_um2 == pytest.approx(library.area_um2, rel=close)
     assert shipped.flip_flops == library.flip_flops == 48
     assert shipped.critical_path_ps == pytest.approx(library.critical_path_ps, rel=0.04)

@@ -103,6 +103,30 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         lambda _: ["verify", *simulate()[1:], "--temperature", 0.8],
         "The vector unit must draw tokens: samples must be true for temperature 0.8",
     ),
+    "the most likely tokens without a temperature": (
+        lambda _: simulate("--top-k", 3),
+        "Temperature must be above 0 for a system where top_k is given, not 0",
+    ),
+    "the most likely tokens to verify without a temperature": (
+        lambda _: ["verify", *simulate()[1:], "--top-k", 3],
+        "Temperature must be above 0 for a system where top_k is given, not 0",
+    ),
+    "the most likely tokens of the reference without a temperature": (
+        lambda _: ["model", "generate", MODEL, "--prompt", "And", "--top-k", 3],
+        "Temperature must be above 0 for a text where top_k is given, not 0",
+    ),
+    "more of the most likely tokens than any unit has places for": (
+        lambda _: simulate("--temperature", 0.8, "--top-k", 65),
+        "Invalid value for '--top-k': it must be an integer from 1 to 64, not '65'",
+    ),
+    "the most likely tokens of a unit that has no places": (
+        lambda _: simulate("--temperature", 0.8, "--top-k", 3),
+        "The vector unit must draw tokens: samples must be true for temperature 0.8",
+    ),
+    "the most likely tokens of shapes": (
+        lambda _: ["simulate", SYSTEM, "--context", 3, "--top-k", 1],
+        "top_k must be given with a checkpoint, not for shapes alone",
+    ),
     "a temperature that is too high": (
         lambda _: simulate("--temperature", 200),
         "Temperature must be 0 or from 0.01 to 100, not 200",

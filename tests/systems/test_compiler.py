@@ -36,6 +36,12 @@ def compiled(hardware: object = None, trained: Checkpoint | None = None) -> Comp
     return compile_model(hardware or small.hardware(), trained, steps)  # type: ignore[arg-type]
 
 
+def windowed(*windows: int) -> Checkpoint:
+    """The small model, whose layers see so many of the last positions."""
+    made = small.checkpoint()
+    return dataclasses.replace(made, decoder=dataclasses.replace(made.decoder, windows=windows))
+
+
 def scores(
     found: Compiled, tokens: list[int] = TOKENS, order: tuple[str, ...] = UNITS
 ) -> tuple[np.ndarray, bytes]:
@@ -381,6 +387,10 @@ REFUSED: dict[str, tuple[Callable[[], Compiled], str]] = {
         lambda: compiled(small.hardware(matrix=small.product("tables", token_lanes=2))),
         "The matrix unit must take and give one token's vector in order, each element once (one token lane, one row, "
         "no tiles), and this design does not",
+    ),
+    "layers that see the last positions only": (
+        lambda: compiled(trained=windowed(5, 0)),
+        "Layers of small must see all 12 positions, and 1 see 5 and 1 see 12",
     ),
     "several queries a row": (
         lambda: compiled(small.hardware(attention=small.attention(parallel=2))),

@@ -30,24 +30,24 @@ PROMPT_TOKENS, COUNT = [3, 1], 3
 
 
 @functools.cache
-def hardware(samples: bool = True) -> Hardware:
-    return small.hardware(vector=small.vector(samples=samples))
+def hardware(samples: bool = True, top_k: int = 0) -> Hardware:
+    return small.hardware(vector=small.vector(samples=samples, top_k=top_k))
 
 
 @functools.cache
-def compiled(samples: bool = True) -> Image:
+def compiled(samples: bool = True, top_k: int = 0) -> Image:
     trained = small.checkpoint()
-    found = compile_model(hardware(samples), trained, calibration.measure(trained, [[1, 2, 3]]))
+    found = compile_model(hardware(samples, top_k), trained, calibration.measure(trained, [[1, 2, 3]]))
     return image.of_compiled(found)
 
 
-def tokens(picture: Image, samples: bool = True, count: int = 4) -> list[int]:
+def tokens(picture: Image, samples: bool = True, count: int = 4, places: int = 0) -> list[int]:
     port = BEHAVIORS["fixed"]
-    return decoding.decode(hardware(samples), picture, PROMPT_TOKENS, count, port).tokens
+    return decoding.decode(hardware(samples, places), picture, PROMPT_TOKENS, count, port).tokens
 
 
-def drawn(temperature: float, seed: int) -> Image:
-    return drawing.drawn(compiled(), hardware(), temperature, seed)
+def drawn(temperature: float, seed: int, top_k: int = 0, places: int = 0) -> Image:
+    return drawing.drawn(compiled(True, places), hardware(True, places), temperature, seed, top_k)
 
 
 def test_the_image_has_the_temperature_in_its_program_and_nothing_else() -> None:
@@ -79,6 +79,24 @@ def test_tokens_follow_from_seed_and_position() -> None:
     assert all(len(set(one)) > 1 for one in made)
 
 
+def test_tokens_are_drawn_among_the_most_likely_ones() -> None:
+    """The unit has four places; a run may use fewer of them, or none."""
+    reference = Reference(small.checkpoint())
+    few = [tokens(drawn(100.0, 2, k, 4), places=4) for k in (0, 1, 2, 4)]
+    assert few[0] == tokens(drawn(100.0, 2))
+    assert few[1] == tokens(compiled())
+    assert len(set(map(tuple, few))) == 4
+    for k, found in zip((0, 1, 2, 4), few, strict=True):
+        assert found == list(reference.continuation(PROMPT_TOKENS, 4, 100.0, 2, k))
+
+
+def test_a_program_has_one_register_more_for_it() -> None:
+    before, after = compiled(True, 4).programs[DECODE], drawn(0.7, 5, 3, 4).programs[DECODE]
+    changed = [(str(old), str(new)) for old, new in zip(before, after, strict=True) if old != new]
+    assert changed[2:] == [("set vector r15 = 0x1", "set vector r15 = 0x4")]
+    assert len(after) == len(compiled().programs[DECODE]) + 1
+
+
 def test_cold_tokens_are_the_most_likely_ones() -> None:
     assert tokens(drawn(0.01, 1)) == tokens(compiled())
 
@@ -94,21 +112,31 @@ def test_the_reference_draws_by_the_same_noise() -> None:
 
 @pytest.mark.slow
 def test_drawn_tokens_and_cycles_are_those_of_the_rtl(tmp_path: Path) -> None:
-    picture = drawn(20.0, 7)
-    bench = random_systems.build(hardware(), tmp_path)
-    for name in ("random", "fixed")[: some(1, of=2)]:
-        port = replace(BEHAVIORS[name], size=1 << 20)
-        decoded = decoding.decode(hardware(), picture, PROMPT_TOKENS, COUNT, port)
-        proof = proving.prove(hardware(), bench, picture, PROMPT_TOKENS, decoded, port)
-        assert proof.findings == []
-        assert proof.tokens == decoded.tokens == tokens(picture, count=COUNT)
-    assert decoded.tokens != tokens(compiled(), count=COUNT)
+    """Of a unit with places for the most likely tokens, which a run may leave unused."""
+    system = hardware(True, 4)
+    bench = random_systems.build(system, tmp_path)
+    found = []
+    for few in (0, 3):
+        picture = drawn(20.0, 7, few, 4)
+        for name in ("random", "fixed")[: some(1, of=2)]:
+            port = replace(BEHAVIORS[name], size=1 << 20)
+            decoded = decoding.decode(system, picture, PROMPT_TOKENS, COUNT, port)
+            proof = proving.prove(system, bench, picture, PROMPT_TOKENS, decoded, port)
+            assert proof.findings == []
+            assert proof.tokens == decoded.tokens == tokens(picture, count=COUNT, places=4)
+        found.append(decoded.tokens)
+    assert found[0] == tokens(drawn(20.0, 7), count=COUNT)
+    assert tokens(compiled(), count=COUNT) not in found
+    assert found[0] != found[1]
 
 
 def test_a_unit_that_cannot_draw_is_refused() -> None:
     what = r"^The vector unit must draw tokens: samples must be true for temperature 0\.8$"
     with pytest.raises(ParamError, match=what):
         drawing.drawn(compiled(False), hardware(False), 0.8, 1)
+    what = r"^The vector unit must draw tokens: top_k must be at least the 5 rows among which one is drawn, not 4$"
+    with pytest.raises(ParamError, match=what):
+        drawn(0.8, 1, 5, 4)
 
 
 @pytest.mark.parametrize("temperature", [-1.0, 0.001, 1000.0, float("inf")])

@@ -52,7 +52,16 @@ def reference(p: VectorParameters, operands: Arrays) -> Arrays:
         "quantized": floating.to_integer(p.inside, found, INTEGER_WIDTH, True),
         "scale": _widened(p, scale),
     }
-    return results | ({"dot": sums, "index": largest_of(scores(p, operands, sums))} if p.dots else {})
+    return results | ({"dot": sums, "index": chosen(p, operands, sums)} if p.dots else {})
+
+
+def chosen(p: VectorParameters, operands: Arrays, sums: Integers) -> Integers:
+    """The number of the row with the largest score: of all rows, or of a few with the largest sums."""
+    found, few = scores(p, operands, sums), int(operands["top_k"][0]) - 1 if p.top_k else 0
+    if not few:
+        return largest_of(found)
+    among = np.sort(np.argsort(-ordered(sums), kind="stable")[:few])
+    return np.asarray(among[largest_of(found[among])], np.int64)
 
 
 def scores(p: VectorParameters, operands: Arrays, sums: Integers) -> Integers:
@@ -68,9 +77,13 @@ def scores(p: VectorParameters, operands: Arrays, sums: Integers) -> Integers:
 
 
 def largest_of(sums: Integers) -> Integers:
-    """The first of the largest FP32 numbers; NaN, which sums give with a positive sign, is larger than infinity."""
-    ordered = np.where(sums & FP32.sign_mask, -1 - (sums & ~FP32.sign_mask), sums)
-    return np.asarray(ordered.argmax(), np.int64)
+    """The first of the largest FP32 numbers."""
+    return np.asarray(ordered(sums).argmax(), np.int64)
+
+
+def ordered(sums: Integers) -> Integers:
+    """Integers in the order of FP32 numbers; NaN, which sums give with a positive sign, is larger than infinity."""
+    return np.where(sums & FP32.sign_mask, -1 - (sums & ~FP32.sign_mask), sums)
 
 
 def applied(p: VectorParameters, operands: Arrays) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 Places: ``front`` (the chain of a lane), ``sums`` (reductions of a row), ``factor`` (what follows from them),
 ``sigmoid`` (that of a lane's gate), ``largest`` (the row with the largest dot product), ``noise`` (that of a row that
-may be drawn), ``scores`` (what the noise is added to), ``back`` (a row on its way
-out), ``float`` (every float unit), ``memory`` (row buffer), ``control``, ``shell``.
+may be drawn), ``scores`` (what the noise is added to), ``listed`` (rows with the largest dot products), ``back`` (a row
+on its way out), ``float`` (every float unit), ``memory`` (row buffer), ``control``, ``shell``.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ def units(p: VectorParameters) -> tuple[Unit, ...]:
         *_factor(p),
         *_largest(p),
         *(_scores(p) if possible(p.sampled) else ()),
+        *(_listed(p) if possible(p.listed) else ()),
         *_back(p),
         *_floats(p),
         *inside.units(p),
@@ -289,6 +290,24 @@ def _scores(p: VectorParameters) -> Iterator[Unit]:
         yield REGISTER("float", there * p.parted, width=held, activity=rare)
 
 
+def _listed(p: VectorParameters) -> Iterator[Unit]:
+    """Places of rows with the largest sums, each with the best score down to it and the row that has it.
+
+    Nothing is compared with the score of the last place, so it has none.
+    """
+    places, behind, rare = p.top_k, larger(p.top_k - 1, 0), 1 / p.beats_max
+    best = FP32.width + p.index_bits
+    yield REGISTER("listed", p.listed, width=FP32.width, enable=1, activity=rare)
+    yield REGISTER("listed", behind, width=FP32.width + best, enable=1, activity=rare)
+    yield REGISTER("listed", p.listed, width=FP32.width + p.index_bits, enable=1, activity=rare)
+    yield COMPARATOR("listed", places + behind, width=FP32.width, activity=rare)
+    yield MUX("listed", behind, entries=2, width=FP32.width + best, activity=rare)
+    # The row down to a place after this one, then that of the place of the run, or of all rows.
+    yield MUX("listed", places, entries=2, width=p.index_bits, activity=rare)
+    yield MUX("listed", p.listed, entries=larger(places, 1), width=p.index_bits, activity=rare)
+    yield MUX("largest", p.listed, entries=2, width=p.index_bits, activity=rare)
+
+
 def _back(p: VectorParameters) -> Iterator[Unit]:
     yield REGISTER("back", p.lanes, width=p.width + p.element_width + INTEGER_WIDTH, enable=1)
 
@@ -410,6 +429,7 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
             ),
         ),
         *(_drawn(p) if possible(p.sampled) else ()),
+        *(_among(p) if possible(p.listed) else ()),
         Path("to-integer", (TO_FIXED("float", slow, inputs=p.fraction, outputs=INTEGER_WIDTH),)),
         Path(
             "sequence",
@@ -455,6 +475,23 @@ def _drawn(p: VectorParameters) -> tuple[Path, ...]:
         ),
         Path("score-part", (FLOAT_MULTIPLIER("float", there * p.parted * _HALF, **half),)),
         Path("noise-sum", (FLOAT_ADDER("float", flat, **wide),)),
+    )
+
+
+def _among(p: VectorParameters) -> tuple[Path, ...]:
+    """From a sum or score to the row that is chosen among those with the largest sums."""
+    there = p.listed
+    return (
+        Path(
+            "listed",
+            (
+                COMPARATOR("listed", there, width=FP32.width),
+                MUX("listed", there, entries=2, width=p.index_bits),
+                MUX("listed", there, entries=2, width=p.index_bits),
+                MUX("listed", there, entries=larger(p.top_k, 1), width=p.index_bits),
+                MUX("largest", there, entries=2, width=p.index_bits),
+            ),
+        ),
     )
 
 

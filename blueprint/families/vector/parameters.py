@@ -4,7 +4,7 @@
 register ``operation`` has a bit for each step that a run applies. A row is kept while its sum of squares and its
 largest magnitude are reduced; the factor that follows from both multiplies the row on its way out. A run of dot
 products adds products with the gains in place of squares, and finds the row with the largest sum; or it draws a row,
-with noise added to the sums.
+with noise added to the sums, also among a few rows with the largest sums alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from blueprint.arithmetic.floating import FP32, FloatFormat
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, flag, larger
 from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
-from blueprint.workloads.tasks import COPY, DRAWN, LARGEST, MANY_TOKENS, OPERATIONS, Rowwise
+from blueprint.words import TOP_MOST
+from blueprint.workloads.tasks import COPY, LARGEST, MANY_TOKENS, NOISE, OPERATIONS, Rowwise
 
 #: Most elements in a beat.
 MOST_LANES = 64
@@ -50,7 +51,7 @@ PRODUCT_LIMIT = 3
 #: Largest values of the registers of a run that draws a row; a run without a temperature has 1 in all of them.
 DRAWN_MOST = {
     "inverse_temperature": FP32.max_finite,
-    **{name: most + 1 for name, most in DRAWN.items()},
+    **{name: most + 1 for name, most in NOISE.items()},
 }
 
 
@@ -125,6 +126,14 @@ class VectorParameters(Spec):
         added=True,
     )
 
+    top_k: int = parameter(
+        "most rows with the largest dot products among which alone one may be drawn; 0: always among all",
+        default=0,
+        minimum=0,
+        maximum=TOP_MOST,
+        added=True,
+    )
+
     def rules(self) -> Iterator[Rule]:
         yield Rule(
             "length_max",
@@ -146,6 +155,12 @@ class VectorParameters(Spec):
             lambda: "samples must be false where dots is false, not true",
         )
         yield Rule(
+            "top_k",
+            (self.sampled > 0) | (self.top_k == 0),
+            "top_k must be 0 where samples is false",
+            lambda: f"top_k must be 0 where samples is false, not {self.top_k}",
+        )
+        yield Rule(
             "product_stages",
             (self.adder_stages > 0) | (self.product_stages == 0),
             "product_stages must be 0 where adder_stages is 0",
@@ -162,6 +177,9 @@ class VectorParameters(Spec):
         if task.temperature:
             drawn = f"samples must be true for temperature {task.temperature:g}"
             yield Rule("samples", self.samples, drawn, lambda: drawn)
+        if task.top_k:
+            few = f"top_k must be at least the {task.top_k} rows among which one is drawn"
+            yield Rule("top_k", self.top_k >= task.top_k, few, lambda: f"{few}, not {self.top_k}")
 
     @property
     def fraction(self) -> Number:
@@ -269,6 +287,16 @@ class VectorParameters(Spec):
         return flag(self.samples)
 
     @property
+    def listed(self) -> Number:
+        """1 where a row may be drawn among a few alone."""
+        return flag(self.top_k > 0)
+
+    @property
+    def top_bits(self) -> Number:
+        """Bits of 1 plus the number of rows among which a run draws one."""
+        return bit_length(self.top_k + 1)
+
+    @property
     def takes_operand(self) -> Number:
         """1 where a run may have a second operand."""
         return self.gated | self.added | self.rotated
@@ -299,7 +327,8 @@ class VectorParameters(Spec):
         if not self.samples:
             return {}
         inverse = fp32(1 / task.temperature) if task.temperature else 1
-        return {"inverse_temperature": inverse, "seed": 1 + task.seed, "position": 1 + task.position}
+        few = {"top_k": 1 + task.top_k} if self.top_k else {}
+        return {"inverse_temperature": inverse, "seed": 1 + task.seed, "position": 1 + task.position, **few}
 
     @property
     def beats_max(self) -> Number:

@@ -52,10 +52,11 @@ def operation(p: VectorParameters) -> Operation:
     bits = ", ".join(f"{name} {1 << place}" for place, name in enumerate(p.operations))
     alone = "; dot without norm and quantize" * p.dotted
     if p.samples:
-        outputs[-1] = Operand("index", (), _ROWS["index"] + _OR_DRAWN)
+        outputs[-1] = Operand("index", (), _ROWS["index"] + _OR_DRAWN + _AMONG * (p.top_k > 0))
         computes = computes.replace(_DOTS, _DOTS + _DRAWS)
     given = {"operation": f"1, and for what a run applies besides: {bits}{alone}"}
     given |= _DRAWN if p.samples else {}
+    given |= _FEW if p.top_k else {}
     return Operation(
         computes, tuple(inputs), tuple(outputs), {name: name for name in (*_SIZES, *given)}, given
     )
@@ -78,6 +79,10 @@ _DRAWN = {
     "seed": "1 plus the seed of the noise",
     "position": "1 plus the position of the noise",
 }
+_FEW = {
+    "top_k": "1 plus how many rows with the largest dot, the first of equals, one is drawn from; 1 draws from all"
+}
+_AMONG = ", of the rows that top_k leaves"
 #: Meaning of a second operand.
 _SECOND, _PAIRS = "second operand of a gate or of a sum", ", or cosine and sine of every pair that is rotated"
 #: The results of a row of a run that takes dot products.
@@ -99,7 +104,8 @@ def register_file(p: VectorParameters) -> RegisterFile:
         Size(name, DRAWN_MOST[name], bit_length(DRAWN_MOST[name]), text, p.sampled, later=True)
         for name, text in _DRAWN.items()
     )
-    return RegisterFile((*sizes, *drawn), _WAITS)
+    few = Size("top_k", p.top_k + 1, p.top_bits, _FEW["top_k"], p.listed, later=True)
+    return RegisterFile((*sizes, *drawn, few), _WAITS)
 
 
 def register_values(p: VectorParameters, task: Rowwise) -> dict[str, int]:

@@ -16,7 +16,7 @@ from blueprint.families.vector.parameters import PRODUCT_LIMIT, STAGES_LIMIT, SU
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import flag, larger
 from blueprint.workloads.data import EVEN, Data
-from blueprint.workloads.tasks import COPY, DRAWN, OPERATIONS, TEMPERATURES, Rowwise
+from blueprint.workloads.tasks import COPY, NOISE, OPERATIONS, TEMPERATURES, Rowwise
 
 Integers = npt.NDArray[np.int64]
 
@@ -39,6 +39,8 @@ _MORE_ROWS = 3
 #: Share of random designs with dot products that can draw a row, of all runs of these that do, and of such runs those
 #: with one of the extreme temperatures.
 _DRAW, _DRAWN, _EXTREME = 0.6, 0.7, 0.2
+#: Share of random designs that can draw a row that draw it among a few, of which so many have places; and of runs.
+_LISTED, _PLACES, _AMONG = 0.5, (1, 2, 3, 5, 8), 0.7
 
 
 def design(random: np.random.Generator) -> Mapping[str, Any]:
@@ -51,8 +53,10 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
         lambda p: p.lanes * p.width <= 96,
     )
     stages, samples = random.spawn(2)
+    (listed,) = samples.spawn(1)
     draws = bool(found["dots"]) and samples.random() < _DRAW
-    return {**found, **_stages(stages), "samples": draws}
+    places = int(listed.choice(_PLACES)) if draws and listed.random() < _LISTED else 0
+    return {**found, **_stages(stages), "samples": draws, "top_k": places}
 
 
 def _stages(random: np.random.Generator) -> dict[str, int]:
@@ -69,6 +73,8 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     repaired = {"lanes": lanes, "length_max": larger(table["length_max"], lanes + 1), "product_stages": more}
     if "samples" in table:
         repaired["samples"] = table["samples"] & np.asarray(table.get("dots", False))
+    if "top_k" in table:
+        repaired["top_k"] = table["top_k"] * flag(repaired.get("samples", False))
     return dict(table) | repaired
 
 
@@ -98,7 +104,9 @@ def _drawn(p: VectorParameters, task: Rowwise, random: np.random.Generator) -> R
     before = [name for name in task.operation.split("+") if name not in (COPY, "norm", "quantize", "dot")]
     usual = float(np.exp(random.normal(2, 2)))
     chosen = float(random.choice(TEMPERATURES)) if random.random() < _EXTREME else usual
-    given: dict[str, Any] = {name: int(random.integers(most + 1)) for name, most in DRAWN.items()}
+    given: dict[str, Any] = {name: int(random.integers(most + 1)) for name, most in NOISE.items()}
+    if p.top_k and random.random() < _AMONG:
+        given["top_k"] = int(random.integers(1, p.top_k + 1))
     operation = "+".join([*before, "dot"])
     return replace(task, operation=operation, temperature=float(np.clip(chosen, *TEMPERATURES)), **given)
 

@@ -16,6 +16,7 @@ from generator.families.vector.control import Control
 from generator.families.vector.factor import Factor
 from generator.families.vector.front import Back, Front, Scale
 from generator.families.vector.largest import Largest
+from generator.families.vector.listed import Listed
 from generator.families.vector.scores import Scores
 from generator.families.vector.sums import Sums
 from generator.layout import bits, elements, joined
@@ -132,11 +133,20 @@ class VectorUnit(Accelerator):
     def _largest(self, m: Module, control: Any, total: Value) -> Value:
         """The row with the largest sum among the rows up to the one that leaves."""
         enable = control.factor_joined if self.spec.adder_stages else control.factor_start
+        summed, joined = total, enable
         if self.spec.samples:
             enable, total = control.factor_end, self._score(m, control, total)
+        among: dict[str, Value] = {}
+        if self.spec.top_k:
+            order = Signal(FP32.width, name="order_of_score")
+            row = self.use(
+                m, Listed(self.spec), "listed", sum=summed, joined=joined, score=order, number=control.factor_row,
+                first=control.factor_first, enable=enable, top_k=control.run.top_k,
+            ).row  # fmt: skip
+            among = {"listed": row, "among": control.run.top_k != 1, "ranked": order}
         found: Value = self.use(
             m, Largest(self.spec), "largest", sum=total, number=control.factor_row, first=control.factor_first,
-            enable=enable, slot=control.factor_slot, read_slot=control.read_slot,
+            enable=enable, slot=control.factor_slot, read_slot=control.read_slot, **among,
         ).index  # fmt: skip
         return found
 
