@@ -41,6 +41,8 @@ PULSES = ("asking", "refused_now")
 RESPONSE_BITS = 2
 #: Most words that were read and wait in registers.
 _FEW_WORDS = 8
+#: Share of the cycles in which a generator of bursts works.
+A_BURST = 0.1
 #: Two-input gates, roughly: of the packer's decisions and of those at the memory port.
 _PACKER_GATES, _MOVER_GATES = 12, 20
 
@@ -299,15 +301,15 @@ class Dma(Parameters):
     def _burst_units(self) -> Iterator[Unit]:
         held = self.bursts()
         steers = sum(held.pop(name) for name in (*STEPS, *PULSES))
-        yield REGISTER("bursts", 1, width=steers, enable=1, reset=1, activity=0.1)
-        yield REGISTER("bursts", 1, width=sum(held.values()), enable=1, activity=0.1)
-        yield ADDER("bursts", 2, width=self.unit_address_width, activity=0.1)
-        yield ADDER("bursts", 1, width=self.row_width, activity=0.1)
-        yield ADDER("bursts", 1, width=self.word_address_width, activity=0.1)
-        yield ADDER("bursts", 1, width=self.left_width, activity=0.1)
-        yield MUX("bursts", 1, entries=2, width=self.unit_address_width, activity=0.1)
-        yield MUX("bursts", 2, entries=2, width=self.left_width, activity=0.1)
-        yield COMPARATOR("bursts", 2, width=self.left_width, activity=0.1)
+        yield REGISTER("bursts", 1, width=steers, enable=1, reset=1, activity=A_BURST)
+        yield REGISTER("bursts", 1, width=sum(held.values()), enable=1, activity=A_BURST)
+        yield ADDER("bursts", 2, width=self.unit_address_width, activity=A_BURST)
+        yield ADDER("bursts", 1, width=self.row_width, activity=A_BURST)
+        yield ADDER("bursts", 1, width=self.word_address_width, activity=A_BURST)
+        yield ADDER("bursts", 1, width=self.left_width, activity=A_BURST)
+        yield MUX("bursts", 1, entries=2, width=self.unit_address_width, activity=A_BURST)
+        yield MUX("bursts", 2, entries=2, width=self.left_width, activity=A_BURST)
+        yield COMPARATOR("bursts", 2, width=self.left_width, activity=A_BURST)
 
     def _packer_units(self) -> Iterator[Unit]:
         data, reads = self.held_units * self.unit_bits, bool(self.reads)

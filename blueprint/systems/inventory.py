@@ -26,7 +26,7 @@ from blueprint.systems.control import (
     flight,
     written,
 )
-from blueprint.systems.dma import RESPONSE_BITS, Dma, fifo, replay
+from blueprint.systems.dma import A_BURST, RESPONSE_BITS, Dma, fifo, replay
 from blueprint.systems.instructions import (
     FLIGHTS,
     FORMAT,
@@ -54,6 +54,9 @@ from blueprint.unit import (
 )
 
 Registers = dict[str, Number]
+#: Shares of the cycles of a run in which parts work: what is set before it, an access to a register, the steps of an
+#: instruction. Bursts are in :data:`blueprint.systems.dma.A_BURST`.
+_NEVER, _ACCESS, _INSTRUCTION = 0.0, 0.01, 0.05
 #: Two-input gates, roughly: of the register file, a stream between units, the sequencer, the decoder, a counter of
 #: tokens, an executor, what joins an input with the others of its stream, a part of a word that is gathered, and a
 #: limit of an integer; and of the slowest choice of an output that the writer drains.
@@ -193,33 +196,33 @@ def stages(hardware: Hardware) -> Iterator[Stage]:
 
 
 def _registers(place: str, named: Registers) -> Unit:
-    return REGISTER(place, 1, width=sum(named.values()), enable=1, activity=0.05)
+    return REGISTER(place, 1, width=sum(named.values()), enable=1, activity=_INSTRUCTION)
 
 
 def _control(hardware: Hardware) -> Iterator[Unit]:
     yield _registers("shell", control(hardware))
-    yield MUX("shell", 1, entries=16, width=WORD_BITS, activity=0.0)
-    yield MUX("shell", 1, entries=2, width=POSITION_BITS, activity=0.0)
-    yield COMPARATOR("shell", 4, width=WORD_BITS, activity=0.0)
+    yield MUX("shell", 1, entries=16, width=WORD_BITS, activity=_NEVER)
+    yield MUX("shell", 1, entries=2, width=POSITION_BITS, activity=_NEVER)
+    yield COMPARATOR("shell", 4, width=WORD_BITS, activity=_NEVER)
     yield HALF_ADDER("shell", 1, width=WORD_BITS)
-    yield LOGIC("shell", 1, gates=_CONTROL_GATES, activity=0.01)
+    yield LOGIC("shell", 1, gates=_CONTROL_GATES, activity=_ACCESS)
     yield _registers("sequencer", sequencer(hardware))
-    yield ADDER("sequencer", 1, width=VALUE_BITS, activity=0.05)
+    yield ADDER("sequencer", 1, width=VALUE_BITS, activity=_INSTRUCTION)
     step = ADDER if hardware.block > 1 else HALF_ADDER
-    yield step("sequencer", 1, width=POSITION_BITS, activity=0.0)
-    yield AND_ROW("sequencer", 1, width=POSITION_BITS, activity=0.0)
+    yield step("sequencer", 1, width=POSITION_BITS, activity=_NEVER)
+    yield AND_ROW("sequencer", 1, width=POSITION_BITS, activity=_NEVER)
     if hardware.window:  # what is added is no more than the window, where keys are counted
-        yield AND_ROW("sequencer", 1, width=clog2(hardware.window), activity=0.0)
-        yield MUX("sequencer", 1, entries=2, width=POSITION_BITS, activity=0.0)
-        yield MUX("executors", 1, entries=2, width=hardware.store.index_width, activity=0.05)
-    yield MUX("sequencer", 1, entries=2, width=hardware.fetch.unit_address_width, activity=0.0)
-    yield HALF_ADDER("sequencer", 1, width=WORD_BITS, activity=0.05)
-    yield COMPARATOR("sequencer", 1, width=WORD_BITS, activity=0.05)
-    yield MUX("sequencer", len(UNITS), entries=2, width=TOLD_BITS, activity=0.0)
-    yield LOGIC("sequencer", 1, gates=_SEQUENCER_GATES, activity=0.05)
-    yield LOGIC("decoder", 1, gates=_DECODER_GATES, activity=0.05)
+        yield AND_ROW("sequencer", 1, width=clog2(hardware.window), activity=_NEVER)
+        yield MUX("sequencer", 1, entries=2, width=POSITION_BITS, activity=_NEVER)
+        yield MUX("executors", 1, entries=2, width=hardware.store.index_width, activity=_INSTRUCTION)
+    yield MUX("sequencer", 1, entries=2, width=hardware.fetch.unit_address_width, activity=_NEVER)
+    yield HALF_ADDER("sequencer", 1, width=WORD_BITS, activity=_INSTRUCTION)
+    yield COMPARATOR("sequencer", 1, width=WORD_BITS, activity=_INSTRUCTION)
+    yield MUX("sequencer", len(UNITS), entries=2, width=TOLD_BITS, activity=_NEVER)
+    yield LOGIC("sequencer", 1, gates=_SEQUENCER_GATES, activity=_INSTRUCTION)
+    yield LOGIC("decoder", 1, gates=_DECODER_GATES, activity=_INSTRUCTION)
     yield _registers("tokens", tokens())
-    yield LOGIC("tokens", len(UNITS) ** 2, gates=_TOKEN_GATES, activity=0.05)
+    yield LOGIC("tokens", len(UNITS) ** 2, gates=_TOKEN_GATES, activity=_INSTRUCTION)
     for _ in range(len(hardware.units) + 2):
         yield from fifo(QUEUE_DEPTH, ENTRY_BITS, 1, _INSTRUCTIONS)
 
@@ -227,38 +230,38 @@ def _control(hardware: Hardware) -> Iterator[Unit]:
 def _executors(hardware: Hardware) -> Iterator[Unit]:
     for dma in (hardware.load, hardware.store):
         yield _registers("executors", transfers(dma))
-        yield LOGIC("executors", 1, gates=_EXECUTOR_GATES, activity=0.05)
+        yield LOGIC("executors", 1, gates=_EXECUTOR_GATES, activity=_INSTRUCTION)
     yield from fifo(FLIGHTS, flight(hardware.load).width, 0, _INSTRUCTIONS)
     for unit in hardware.units:
         yield _registers("executors", runner(hardware, unit))
-        yield LOGIC("executors", 1, gates=_EXECUTOR_GATES, activity=0.05)
+        yield LOGIC("executors", 1, gates=_EXECUTOR_GATES, activity=_INSTRUCTION)
 
 
 def _staging(hardware: Hardware) -> Iterator[Unit]:
     staging = len(hardware.inputs) + len(hardware.outputs)
     streams = sum(len(spec.streams()) for spec in hardware.units.values())
-    yield REGISTER("core", 1, width=1, reset=1, activity=0.0)
-    yield LOGIC("core", streams, gates=_STREAM_GATES, activity=0.05)
-    yield REGISTER("staging", 1, width=hardware.load.index_width, enable=1, activity=0.0)
-    yield LOGIC("staging", len(hardware.inputs), gates=_JOIN_GATES, activity=0.05)
+    yield REGISTER("core", 1, width=1, reset=1, activity=_NEVER)
+    yield LOGIC("core", streams, gates=_STREAM_GATES, activity=_INSTRUCTION)
+    yield REGISTER("staging", 1, width=hardware.load.index_width, enable=1, activity=_NEVER)
+    yield LOGIC("staging", len(hardware.inputs), gates=_JOIN_GATES, activity=_INSTRUCTION)
     yield from _drain(hardware)
     for staged in hardware.inputs:
         yield from _inlet(Inlets(staged, hardware.width), 1 / staging)
     for staged in hardware.outputs:
         yield from _outlet(Outlets(staged, hardware.width), 1 / staging)
-    yield REGISTER("staging", _rows(hardware), width=HOLD_BITS, enable=1, reset=1, activity=0.1)
-    yield HALF_ADDER("staging", _rows(hardware), width=HOLD_BITS, activity=0.1)
-    yield COMPARATOR("staging", _rows(hardware), width=HOLD_BITS, activity=0.1)
+    yield REGISTER("staging", _rows(hardware), width=HOLD_BITS, enable=1, reset=1, activity=A_BURST)
+    yield HALF_ADDER("staging", _rows(hardware), width=HOLD_BITS, activity=A_BURST)
+    yield COMPARATOR("staging", _rows(hardware), width=HOLD_BITS, activity=A_BURST)
 
 
 def _drain(hardware: Hardware) -> Iterator[Unit]:
     """Between staging and the writer."""
     store = hardware.store
     yield _registers("staging", drain(store))
-    yield ADDER("staging", 2, width=store.row_width + store.rows_width, activity=0.1)
-    yield HALF_ADDER("staging", 1, width=store.rows_width, activity=0.1)
-    yield AND_ROW("staging", 1, width=store.row_width, activity=0.1)
-    yield SELECT("staging", 1, entries=len(hardware.outputs), width=hardware.width, activity=0.1)
+    yield ADDER("staging", 2, width=store.row_width + store.rows_width, activity=A_BURST)
+    yield HALF_ADDER("staging", 1, width=store.rows_width, activity=A_BURST)
+    yield AND_ROW("staging", 1, width=store.row_width, activity=A_BURST)
+    yield SELECT("staging", 1, entries=len(hardware.outputs), width=hardware.width, activity=A_BURST)
 
 
 def _inlet(shape: Inlets, activity: float) -> Iterator[Unit]:
@@ -274,12 +277,12 @@ def _inlet(shape: Inlets, activity: float) -> Iterator[Unit]:
     yield MUX("staging", int(shape.ratio > 1), entries=2, width=narrow, activity=activity)
     yield from _conversion(shape)
     turns = int(shape.turns > 0)
-    yield HALF_ADDER("staging", turns, width=HOLD_BITS, activity=0.05)
-    yield COMPARATOR("staging", 2 * turns, width=HOLD_BITS, activity=0.05)
-    yield AND_ROW("staging", turns, width=HOLD_BITS, activity=0.05)
+    yield HALF_ADDER("staging", turns, width=HOLD_BITS, activity=_INSTRUCTION)
+    yield COMPARATOR("staging", 2 * turns, width=HOLD_BITS, activity=_INSTRUCTION)
+    yield AND_ROW("staging", turns, width=HOLD_BITS, activity=_INSTRUCTION)
     rounds = int(turns and not shape.replays)
-    yield HALF_ADDER("staging", rounds, width=max(1, shape.rows_bits), activity=0.05)
-    yield MUX("staging", rounds, entries=2, width=shape.word.width, activity=0.1)
+    yield HALF_ADDER("staging", rounds, width=max(1, shape.rows_bits), activity=_INSTRUCTION)
+    yield MUX("staging", rounds, entries=2, width=shape.word.width, activity=A_BURST)
 
 
 def _outlet(out: Outlets, activity: float) -> Iterator[Unit]:
@@ -290,8 +293,8 @@ def _outlet(out: Outlets, activity: float) -> Iterator[Unit]:
         several = int(way.gathers > 1)
         width = ceil_div(way.bits, way.gathers)
         yield SELECT("staging", several, entries=way.gathers, width=width, activity=activity)
-        yield HALF_ADDER("staging", several, width=clog2(way.gathers), activity=0.1)
-        yield LOGIC("staging", int(way.saturates) * way.elements, gates=_LIMIT_GATES, activity=0.1)
+        yield HALF_ADDER("staging", several, width=clog2(way.gathers), activity=A_BURST)
+        yield LOGIC("staging", int(way.saturates) * way.elements, gates=_LIMIT_GATES, activity=A_BURST)
         yield from _conversion(way)
     yield MUX("staging", len(out.ways) - 1, entries=2, width=out.port_bits, activity=activity)
 
@@ -302,9 +305,11 @@ def _conversion(way: Inlets | Outlets) -> Iterator[Unit]:
         source, target = way.converts
         if source.exponent_bits != target.exponent_bits:
             significand = source.fraction_bits + 1
-            yield TO_FLOAT("staging", way.converted, inputs=significand, outputs=target.width, activity=0.1)
+            yield TO_FLOAT(
+                "staging", way.converted, inputs=significand, outputs=target.width, activity=A_BURST
+            )
         elif source.fraction_bits > target.fraction_bits:
-            yield HALF_ADDER("staging", way.converted, width=target.width, activity=0.1)
+            yield HALF_ADDER("staging", way.converted, width=target.width, activity=A_BURST)
 
 
 def _rows(hardware: Hardware) -> int:
