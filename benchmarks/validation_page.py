@@ -2,7 +2,7 @@
 
     python -m benchmarks.validation_page [--technology NAME]...
 
-Other technologies keep their sections. Designs are 12 of every family, or, of the technology in which golden designs
+Other technologies keep their sections. Designs are 8 of every family, or, of the technology in which golden designs
 are measured anyway, those (`python -m benchmarks.golden`). Some minutes per technology the first time; results are
 kept.
 """
@@ -21,7 +21,7 @@ from costmodel.technology import technology
 from generator.export import write_hardware
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "validation.md"
-DESIGNS = 12
+DESIGNS = 8
 
 
 def validated(name: str) -> Validation:

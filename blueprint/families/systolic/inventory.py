@@ -345,7 +345,6 @@ def paths(p: SystolicParameters) -> tuple[Path, ...]:
     return (
         Path("step", _scaled((*_reach(p), *_without_sum(whole, alone)), 1 - p.holds_products)),
         *((_resolve_path(p),) if possible(p.passes_words) else ()),
-        *((_drain_path(p),) if possible(p.carry_save) else ()),
         *(_split_paths(p, step) if possible(p.holds_products) else ()),
         Path("buffer", _buffer_path(p)),
         p.register_file().path(),
@@ -403,12 +402,6 @@ def _resolve_path(p: SystolicParameters) -> Path:
             ADDER("result", p.passes_words, width=p.sum_width(p.rows)),
         ),
     )
-
-
-def _drain_path(p: SystolicParameters) -> Path:
-    """Path from a carry-save accumulator to the result port."""
-    resolved = p.element.resolves * (1 - p.stationary)
-    return Path("drain", (ADDER("result", resolved, width=p.element.total_width),))
 
 
 def _reach(p: SystolicParameters) -> tuple[Unit, ...]:
