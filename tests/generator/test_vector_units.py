@@ -16,12 +16,19 @@ from blueprint.arithmetic.quantization import LEVELS
 from blueprint.families.vector import VectorSpec
 from blueprint.families.vector.parameters import ONE
 from blueprint.unit import TO_FIXED, TO_FLOAT
+from generator import emission
 from generator.export import write_hardware
 from generator.families.vector.factor import Factor
 from generator.families.vector.front import FloatUser
 from tests.generator.vectors import drive
+from toolchain import yosys
 
 BARE = {"dequantizes": False, "gates": False, "adds": False}
+#: From words to gates, equal ones merged.
+GATES = (
+    "setattr -unset init w:*", "opt -nodffe -nosdff -full", "wreduce", "peepopt", "opt_clean", "alumacc", "maccmap",
+    "opt -nodffe -nosdff -full -undriven -fine", "techmap", "opt -nodffe -nosdff", "write_json gates.json",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -84,3 +91,29 @@ def test_the_scale_of_a_row_is_its_largest_magnitude_by_the_norm_and_the_levels(
     scaled = floating.multiply(spec.inside, peak, chosen, True)
     expected = floating.multiply(spec.inside, scaled, np.asarray(spec.number(1 / LEVELS)), True)
     assert found[4::8].tolist() == expected.tolist() and len(set(expected.tolist())) > 40
+
+
+@pytest.mark.parametrize(
+    ("length", "adders", "products"), [(2, 4, 0), (3, 1, 3), (4, 3, 3), (7, 2, 0), (8, 1, 0)]
+)
+def test_the_factor_of_short_rows_has_no_equal_registers(
+    tmp_path: Path, length: int, adders: int, products: int
+) -> None:
+    """Registers whose inputs are the same gates are one, which is seen only when words have become gates."""
+    spec = VectorSpec(
+        **BARE,
+        lanes=1,
+        length_max=length,
+        rows_max=3,
+        adder_stages=adders,
+        product_stages=products,
+        dots=True,
+    )
+    emitted = emission.emit(Factor(spec))
+    (tmp_path / "factor.v").write_text("\n".join(emitted.modules.values()))
+    others = [f"blackbox {name}" for name in emitted.modules if name != emitted.top]
+    lines = ["read_verilog -sv factor.v", *others, f"hierarchy -top {emitted.top}", "proc", *GATES]
+    yosys.run("\n".join(lines), cwd=tmp_path, timeout_s=100)
+    cells = json.loads((tmp_path / "gates.json").read_text())["modules"][emitted.top]["cells"]
+    found = sum("DFF" in cell["type"] for cell in cells.values())
+    assert found == sum(unit.flip_flops for unit in spec.units() if unit.place == "factor")

@@ -82,6 +82,8 @@ _STAGE_FLAGS = 2
 _GATES_OF_THE_SEQUENCER = 60
 #: Sums of shifted lengths that the product with epsilon is, by the bits set in it.
 _EPSILON_ROWS = 12
+#: Most bits below the leading one of a length whose products with epsilon are a table.
+TABLE_BITS = 2
 #: Bits of three times a significand.
 _TRIPLE = FP32.fraction_bits + 3
 
@@ -184,12 +186,13 @@ def _joined(p: VectorParameters) -> Iterator[Unit]:
     rare = 1 / p.beats_max
     yield REGISTER("float", p.parted, width=held_bits(p, p.dotted, FP32.fraction_bits), activity=rare)
     # The sum so far takes the place of one without a sign, which every design has.
-    yield REGISTER("factor", p.parted, width=p.sum_bits + epsilon_bits(p), activity=rare)
+    yield REGISTER("factor", p.parted, width=p.sum_bits + epsilon_held_bits(p), activity=rare)
     yield REGISTER("factor", p.parted, width=p.sum_bits - _SUM, enable=1, activity=rare)
     yield REGISTER("factor", p.dotted * p.parted * p.rows_kept, width=p.sum_bits, enable=1, activity=rare)
     yield MUX("factor", p.dotted * p.parted, entries=p.rows_kept, width=p.sum_bits, activity=rare)
     yield MUX("factor", p.parted, entries=p.parts, width=p.sum_bits, activity=rare)
-    yield ADDER("factor", p.parted * _EPSILON_ROWS, width=FP32.fraction_bits, activity=rare)
+    multiplied = flag(count_bits(p)[1] > TABLE_BITS)
+    yield ADDER("factor", p.parted * multiplied * _EPSILON_ROWS, width=FP32.fraction_bits, activity=rare)
     yield COMPARATOR("factor", 2 * p.adder_stages, width=clog2(p.factor_cycles))
 
 
@@ -199,6 +202,15 @@ def epsilon_bits(p: VectorParameters) -> Number:
     for epsilon in EPSILONS:
         factor = factor + flag(p.epsilon == epsilon) * epsilon_factor(epsilon).bit_length()
     return count_bits(p)[1] + 1 + factor
+
+
+def epsilon_held_bits(p: VectorParameters) -> Number:
+    """Flip-flops that hold the product with epsilon.
+
+    A short length has so few bits that many bits of the product are equal: it is chosen from a table instead, which is
+    no longer a path than the rounding behind it, and has no register.
+    """
+    return epsilon_bits(p) * flag(count_bits(p)[1] > TABLE_BITS)
 
 
 def held_bits(p: VectorParameters, signed: Number, fraction: Number, short: Number = 0) -> Number:
@@ -540,6 +552,9 @@ def _epsilon(p: VectorParameters) -> tuple[Path, ...]:
     # With registers inside products carries pass networks of prefixes, or blocks that choose between both.
     ripples = p.parted * (1 - p.quick)
     product = {"width": rows + FP32.fraction_bits}
+    # The product of a short length is chosen from a table, in front of the rounding.
+    chosen = flag(rows <= TABLE_BITS + 1)
+    held = 1 - chosen
     tree: Number = 0
     for reach in range(bit_length(_MOST_ROWS)):
         tree = tree + flag(rows - 2 >= 2**reach)
@@ -547,16 +562,16 @@ def _epsilon(p: VectorParameters) -> tuple[Path, ...]:
         Path(
             "epsilon",
             (
-                AND_ROW("factor", there, **product),
-                COMPRESSOR("factor", there * tree, **product),
-                ADDER("factor", ripples, **product),
-                MUX("factor", p.quick * (2 + clog2(rows + FP32.fraction_bits)), entries=2, **product),
+                AND_ROW("factor", there * held, **product),
+                COMPRESSOR("factor", there * held * tree, **product),
+                ADDER("factor", ripples * held, **product),
+                MUX("factor", p.quick * held * (2 + clog2(rows + FP32.fraction_bits)), entries=2, **product),
             ),
         ),
         Path(
             "epsilon-round",
             (
-                MUX("factor", there, entries=2, width=_SUM),
+                MUX("factor", there * (1 + chosen * (rows - 1)), entries=2, width=_SUM),
                 ADDER("factor", ripples, width=_SUM),
                 ADDER("factor", p.quick, width=CHOSEN_BITS),
                 MUX("factor", p.quick * ceil_div(_SUM, CHOSEN_BITS), entries=2, width=_SUM),

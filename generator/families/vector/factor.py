@@ -11,7 +11,7 @@ from blueprint.arithmetic.floating import FP32
 from blueprint.arithmetic.processing.columns import compressed
 from blueprint.arithmetic.quantization import LEAST_ABSMAX, LEVELS
 from blueprint.families.vector import VectorSpec
-from blueprint.families.vector.inventory import count_bits, epsilon_bits, recurrences
+from blueprint.families.vector.inventory import count_bits, epsilon_bits, epsilon_held_bits, recurrences
 from blueprint.families.vector.parameters import ONE, SUM_WIDTH, epsilon_factor, fp32
 from blueprint.numbers import bit_length, clog2
 from generator.arithmetic.columns import build, two_rows
@@ -190,12 +190,18 @@ class Factor(FloatUser):
         spec, factor = self.spec, epsilon_factor(self.spec.epsilon)
         width = epsilon_bits(self.spec)
         product = Signal(width, name="epsilon_product")
-        significand = Cat(count[_F - fraction : _F], Const(1, 1))
-        if spec.product_stages:
-            m.d.comb += product.eq(self._times(m, significand, factor))
+        low_bits = count[_F - fraction : _F]
+        significand = Cat(low_bits, Const(1, 1))
+        if not epsilon_held_bits(spec):
+            # A register would hold the same few bits several times over.
+            rows = [Const(((1 << fraction) + low) * factor, width) for low in range(1 << fraction)]
+            m.d.comb += product.eq(of_slot(low_bits, rows))
         else:
-            m.d.comb += product.eq(significand * Const(factor, factor.bit_length()))
-        product = self.later(m, "epsilon_held", product)
+            if spec.product_stages:
+                m.d.comb += product.eq(self._times(m, significand, factor))
+            else:
+                m.d.comb += product.eq(significand * Const(factor, factor.bit_length()))
+            product = self.later(m, "epsilon_held", product)
         large = product[-1]
         # One more place, so that there is always a bit to round by, and as many zeros as that takes.
         frame = Signal(max(width, _F + 2) + 1, name="epsilon_frame")
