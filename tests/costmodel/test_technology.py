@@ -101,7 +101,7 @@ def test_unknown_name_suggests_the_nearest() -> None:
 BROKEN = {
     "no source": ("    source: Liberty tiny\n", "", "source must be given, and is missing"),
     "empty source": ("    source: Liberty tiny\n", "    source: ''\n", "source must be text, not empty"),
-    "unit": ("    unit: V\n", "    unit: mV\n", "unit must be 'V', not 'mV'; did you mean 'V'?"),
+    "unit": ("unit: V,", "unit: mV,", "unit must be 'V', not 'mV'; did you mean 'V'?"),
     "kind": ("value: 1.5", "value: high", "value must be a number, not 'high'"),
     "schema": ("technology/v1", "technology/v2", "schema must be 'ternforge/technology/v1'"),
     "extra": ("notes:", "remarks:", "key must be"),

@@ -20,6 +20,7 @@ from blueprint.systems.memory_port import BEHAVIORS, of_memory
 from blueprint.systems.reader import read_system
 from blueprint.workloads.model import Model
 from checkpoints import packed_folder
+from checkpoints.checkpoint import Checkpoint
 from compiler.prompts import DECODE, PROMPT
 from generator import system_export
 from simulator.systems import decoding, rtl
@@ -32,7 +33,7 @@ from ternforge.decoding import (
     opened,
     picture_of,
     port,
-    prompt_of,
+    prompts_of,
     simulate_lines,
 )
 from ternforge.decoding import simulate_system as simulate
@@ -45,6 +46,12 @@ MODEL = Model(
     vocab=300, context=40, activation="relu2", tied_embeddings=True, sub_norms=True,
 )  # fmt: skip
 PROMPT_TEXT, COUNT = "In the", 3
+
+
+def prompt_of(trained: Checkpoint, asked: Asked) -> list[int]:
+    """Tokens of the only prompt."""
+    (given,) = prompts_of(trained, asked)
+    return given
 
 
 @dataclass(frozen=True)
