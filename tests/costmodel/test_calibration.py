@@ -173,6 +173,12 @@ def test_predicted_flip_flops_are_those_of_the_netlist(samples: list[Sample]) ->
     assert [int(flip_flops(s.spec.units())) for s in samples] == [s.flip_flops for s in samples]
 
 
+def test_slowest_paths_of_places_are_measured(samples: list[Sample]) -> None:
+    for sample in samples:
+        assert max(sample.places_ps.values()) == pytest.approx(sample.critical_path_ps)
+        assert {"lane", "control"} <= set(sample.places_ps) <= set(sample.registers) | set(sample.areas)
+
+
 def test_model_of_a_few_designs_round_trips_through_its_file(samples: list[Sample], tmp_path: Path) -> None:
     tech = technology.load("asap7")
     fitted = tech.with_model(calibration.model(samples, tech, SEED, tech.recipe or ""))

@@ -69,13 +69,12 @@ def test_a_law_of_delays_is_found_and_its_errors_are_those_stated(designs: list[
     assert error["held_out_mean"] <= error["held_out_worst"] < 0.015
 
 
-def paths(*measured: float) -> path_fit.Paths:
-    """Two designs, of two paths and of one."""
+def paths(*measured: float, whole: bool = True) -> path_fit.Paths:
+    """Two designs, of two paths and of one; those of the second are all that it has, or end in one place."""
     rows = (np.array([[1.0, 2.0], [1.0, 5.0]]), np.array([[1.0, 1.0]]))
     known = (np.array([10.0, 0.0]), np.array([3.0]))
-    return path_fit.Paths.of(
-        [path_fit.Group(*each) for each in zip(rows, known, measured, (0, 1), strict=True)]
-    )
+    each = zip(rows, known, measured, (0, 1), (True, whole), strict=True)
+    return path_fit.Paths.of([path_fit.Group(*group) for group in each])
 
 
 def test_a_designs_delay_is_that_of_its_slowest_path_and_what_is_known() -> None:
@@ -86,8 +85,9 @@ def test_a_designs_delay_is_that_of_its_slowest_path_and_what_is_known() -> None
     assert both.only(np.array([0])).slowest(np.array([4.0, 1.0])).tolist() == [16.0]
 
 
-def test_what_the_fit_makes_least_has_the_gradient_that_it_states() -> None:
-    given = (paths(20.0, 30.0), np.array([0, 0]), np.array([1.2]), 0.1)
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_the_fit_makes_least_has_the_gradient_that_it_states(whole: bool) -> None:
+    given = (paths(20.0, 30.0, whole=whole), np.array([0, 0]), np.array([1.2]), 0.1)
     at = np.array([1.5, 0.2, -0.3])
     _, slopes = path_fit._miss(at, *given)
     for number in range(3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import random_models
@@ -10,8 +11,14 @@ from blueprint.spec import Spec
 from blueprint.systems import control
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import Buffers
+from blueprint.systems.memory_port import MemoryPort
+from blueprint.systems.runs import Runs
 from blueprint.workloads.model import Model
 from checkpoints.checkpoint import Checkpoint
+from compiler.image import Image
+from compiler.prompts import Turn
+from simulator.systems.machine import Trace
+from simulator.systems.passes import Passes, read_program
 
 MODEL = Model(
     name="small", title="small", source="memory", hidden=32, ffn=64, layers=2, heads=4, kv_heads=2, head_dim=8,
@@ -66,3 +73,15 @@ def checkpoint(
 ) -> Checkpoint:
     """A random model of these shapes."""
     return random_models.checkpoint(model, seed, epsilon=epsilon, scale=scale)
+
+
+def check_passes(built: Hardware, shown: Image, done: Sequence[Turn], port: MemoryPort, known: Trace) -> None:
+    """Passes in machine code take the cycles that are known of them, instruction by instruction."""
+    runs = Runs(built)
+    passes = Passes(built, [port] * 3, runs)
+    tables = {name: read_program(built, runs, code) for name, code in shown.programs.items()}
+    ran = [passes.run(tables[one.program], one.position) for one in done]
+    assert passes.cycles == known.cycles
+    for span in (span for spans in known.spans.values() for span in spans):
+        mine = ran[span.place]
+        assert (mine.begins[span.number], mine.ends[span.number]) == (span.begin, span.end), span

@@ -185,13 +185,7 @@ def test_every_instruction_begins_and_ends_as_cycle_by_cycle(name: str, embeddin
     fast = decoding.timed(built, shown, prompt, port(memory), lambda _: 0)
     assert (fast.cycles, fast.spans) == (slow.cycles, slow.spans)
     fast = decoding.timed(built, shown, done, port(memory), lambda _: 0)
-    passes = Passes(built, [port(memory)] * 3, runs)
-    tables = {one: read_program(built, runs, code) for one, code in shown.programs.items()}
-    ran = [passes.run(tables[one.program], one.position) for one in done]
-    assert passes.cycles == fast.cycles
-    for span in (span for spans in fast.spans.values() for span in spans):
-        mine = ran[span.place]
-        assert (mine.begins[span.number], mine.ends[span.number]) == (span.begin, span.end), span
+    small.check_passes(built, shown, done, port(memory), fast)
 
 
 @pytest.mark.parametrize("batch", [1, 4])

@@ -157,13 +157,7 @@ def test_every_instruction_of_a_block_begins_and_ends_as_cycle_by_cycle(block: i
     ).run()
     fast = decoding.timed(found(block).hardware, shown, done, port(memory), lambda _: 0)
     assert (fast.cycles, fast.spans) == (slow.cycles, slow.spans)
-    passes = Passes(found(block).hardware, [port(memory)] * 3, runs)
-    tables = {name: read_program(found(block).hardware, runs, code) for name, code in shown.programs.items()}
-    ran = [passes.run(tables[one.program], one.position) for one in done]
-    assert passes.cycles == slow.cycles
-    for span in (span for spans in slow.spans.values() for span in spans):
-        mine = ran[span.place]
-        assert (mine.begins[span.number], mine.ends[span.number]) == (span.begin, span.end), span
+    small.check_passes(found(block).hardware, shown, done, port(memory), slow)
 
 
 @pytest.mark.parametrize("prompt", [8, 64])

@@ -34,30 +34,24 @@ def check(found: Any, part: str, *keys: str) -> None:
     assert [key for key in expected if not same(found[key], expected[key])] == []
 
 
-@pytest.mark.parametrize("name", recorded.NAMES)
-def test_memory_is_the_recorded_one(name: str) -> None:
-    check(recorded.memory(name), "memory", name)
+PARTS = {
+    "memory": recorded.memory,
+    "programs": recorded.programs,
+    "values": recorded.values,
+    "around": recorded.around,
+}
 
 
 @pytest.mark.parametrize("name", recorded.NAMES)
-def test_programs_are_the_recorded_ones(name: str) -> None:
-    check(recorded.programs(name), "programs", name)
-
-
-@pytest.mark.parametrize("name", recorded.NAMES)
-def test_values_are_the_recorded_ones(name: str) -> None:
-    check(recorded.values(name), "values", name)
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_is_the_recorded_one(part: str, name: str) -> None:
+    check(PARTS[part](name), part, name)
 
 
 @pytest.mark.parametrize("name", recorded.NAMES)
 @pytest.mark.parametrize("behavior", recorded.MEMORIES)
 def test_cycles_are_the_recorded_ones(name: str, behavior: str) -> None:
     check(recorded.cycles(name, behavior), "cycles", name, behavior)
-
-
-@pytest.mark.parametrize("name", recorded.NAMES)
-def test_what_stands_around_the_units_is_the_recorded(name: str) -> None:
-    check(recorded.around(name), "around", name)
 
 
 @pytest.mark.parametrize("technology", recorded.TECHNOLOGIES)
