@@ -150,8 +150,11 @@ def costs(spec: Spec, technology: Technology) -> dict[str, Any]:
             for place, parts in estimate.energies_by_place(units, technology).items()
         },
         "glitch_pj": {place: float(energy) for place, energy in glitches.energies(spec, technology).items()},
-        "path_ps": {path.name: float(estimate.steps(path, technology)) for path in spec.paths()},
-        "critical_path_ps": float(estimate.delay(spec.paths(), technology)),
+        "path_ps": {
+            path.name: float(estimate.steps(path, technology, estimate.wiring(spec, technology)))
+            for path in spec.paths()
+        },
+        "critical_path_ps": float(estimate.delay(spec, technology)),
         "leakage_nw": float(estimate.leakage(units, technology)),
     }
 

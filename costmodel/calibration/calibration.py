@@ -22,7 +22,7 @@ from blueprint.unit import Unit
 from costmodel.calibration import fitting, path_fit, pool, sampling
 from costmodel.calibration.measuring import Generate, Sample
 from costmodel.groundtruth import recipe as recipes
-from costmodel.model import estimate, features, glitches
+from costmodel.model import estimate, features, glitches, wires
 from costmodel.model.estimate import ANY, Coefficients
 from costmodel.technology import importing
 from costmodel.technology.technology import Technology, load
@@ -124,8 +124,9 @@ def model(samples: Sequence[Sample], technology: Technology, seed: int, recipe: 
     tables = [energy_table(sample) for sample in samples]
     wholes = [sample.energy_pj for sample in samples]
     energy, misses = fit_places(tables, [sample.switched.energies for sample in samples], wholes)
-    delay = path_fit.fit_delay(samples, technology.sram)
-    timed = technology.with_model({"delay": delay, "energy": {"value": energy}})
+    loads = [float(wires.load(technology, sample.area_um2)) for sample in samples]
+    delay = path_fit.fit_delay(samples, technology.sram, loads)
+    timed = technology.with_model({"area": {"value": area}, "delay": delay, "energy": {"value": energy}})
     leak = sum(s.leakage_nw for s in samples) / sum(s.area_um2 for s in samples)
     return {
         "area": {"unit": "um2", "source": origin, "seed": seed, "value": area, "error": errors},
@@ -192,7 +193,7 @@ def glitch_table(sample: Sample, technology: Technology) -> Table:
     """Terms of the glitch energy of the mean cycle of the measured run, like :func:`energy_table`."""
     spec, busy = sample.spec, sample.utilization
     small = spec.sized_for(sample.switched.task)
-    late, energy = glitches.arrivals(spec.paths(), technology), estimate.law(technology, "energy")
+    late, energy = glitches.arrivals(spec, technology), estimate.law(technology, "energy")
     table: Table = {}
     for unit, run in zip(spec.units(), small.units(), strict=True):
         often = busy * float(run.activity * unit.count)

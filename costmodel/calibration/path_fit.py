@@ -8,6 +8,9 @@ path to another. The squared errors of logarithms are minimized, so twice as slo
 The slowest path that ends in each place is measured too, and is fitted to the paths whose last step is there: a design
 has one slowest path, but ten such places. Their large errors count linearly (pseudo-Huber), since a netlist's path may
 end elsewhere than the inventory's.
+
+Where the wires of a library depend on the area of a block (`costmodel.model.wires`), the weight of that is the one of a
+few with which the fit is best.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from blueprint.unit import BROADCAST, Path
 from costmodel.calibration import fitting
 from costmodel.calibration.fitting import Floats
 from costmodel.calibration.measuring import Sample
-from costmodel.model import features
+from costmodel.model import features, wires
 from costmodel.model.estimate import ANY, MEMORIES, START
 from costmodel.technology.sram import Sram
 
@@ -56,6 +59,8 @@ _GUESS: Mapping[tuple[str, str], float] = {
     ("to_fixed", "one"): 10.0,
     ("to_float", "inputs"): 1.0,
 }
+#: Weights of the wires of blocks that are tried.
+_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 Name = tuple[str, str, str]
 Numbers = NDArray[np.int64]
 
@@ -115,8 +120,12 @@ class Group(NamedTuple):
     whole: bool = True
 
 
-def fit_delay(samples: Sequence[Sample], sram: Sram) -> dict[str, Any]:
-    """Fit the delay law: `start` in ps, `value` (coefficients in ps by place, kind and term) and `error`."""
+def fit_delay(samples: Sequence[Sample], sram: Sram, loads: Sequence[float] = ()) -> dict[str, Any]:
+    """Fit the delay law: `start` in ps, `value` (coefficients in ps by place, kind and term) and `error`.
+
+    `loads` are the wires of every sample (:func:`costmodel.model.wires.load`). Where one is not 0 the law has their
+    weight, `wires`.
+    """
     tables = [[path_terms(path) for path in sample.spec.paths()] for sample in samples]
     names = list(dict.fromkeys(name for table in tables for path in table for name in path))
     groups = [
@@ -126,7 +135,7 @@ def fit_delay(samples: Sequence[Sample], sram: Sram) -> dict[str, Any]:
             number, sample, [[path.get(name, 0.0) for name in names] for path in table], sram
         )
     ]
-    paths = Paths.of(groups)
+    weight, paths = _wired(Paths.of(groups), names, np.array(loads))
     kinds, found = _search(paths, names)
     miss, folds = paths.misses(found), _held_out(paths, names)
     errors = fitting.Errors(
@@ -137,7 +146,25 @@ def fit_delay(samples: Sequence[Sample], sram: Sram) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for (place, kind, term), value in values.items():
         nested.setdefault(place, {}).setdefault(kind, {})[term] = _digits(value)
-    return {START: _digits(start), "value": nested, "error": errors.plain()}
+    more = {wires.WIRES: weight} if weight else {}
+    return {START: _digits(start), **more, "value": nested, "error": errors.plain()}
+
+
+def _wired(paths: Paths, names: Sequence[Name], loads: Floats) -> tuple[float, Paths]:
+    """The weight of the wires of blocks, and the paths with steps that they make longer; 0 where they are alike."""
+    if not loads.any():
+        return 0.0, paths
+    start = names.index((ANY, START, START))
+    found: list[tuple[float, float, Paths]] = []
+    for weight in _WEIGHTS:
+        longer = 1.0 + weight * loads[paths.design[paths.group]]
+        rows = paths.rows * longer[:, None]
+        rows[:, start] = paths.rows[:, start]
+        scaled = paths._replace(rows=rows)
+        _, values = _search(scaled, names)
+        found.append((float(scaled.misses(values).mean()), weight, scaled))
+    _, weight, best = min(found, key=lambda item: item[0])
+    return weight, best
 
 
 def _groups(number: int, sample: Sample, rows: list[list[float]], sram: Sram) -> Iterator[Group]:

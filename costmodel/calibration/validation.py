@@ -202,7 +202,7 @@ def _row(sample: Sample, technology: Technology) -> Comparison:
         sample.areas,
         int(flip_flops(units)),
         sample.flip_flops,
-        float(estimate.delay(sample.spec.paths(), technology)),
+        float(estimate.delay(sample.spec, technology)),
         sample.critical_path_ps,
         energy,
         measured,

@@ -1,9 +1,9 @@
 """Area, clock and energy of inventories and paths in a technology, for one design or for arrays of designs.
 
 Cost of a unit = count x sum of coefficient x term (`costmodel.model.features`); the coefficients of a technology were
-fitted to synthesis and gate-level switching (`costmodel.calibration`) and stand in its file with their errors. Nothing
-here knows wires: areas are cell areas, and delays and energies include wires where the fitted netlists had them, by
-the technology's recipe.
+fitted to synthesis and gate-level switching (`costmodel.calibration`) and stand in its file with their errors. Areas
+are cell areas; delays and energies include wires where the fitted netlists had them, by the technology's recipe. Where
+wires depend on the area of a block, so do delays (`costmodel.model.wires`).
 
 A run costs clock energy in every cycle it lasts, those of waiting included, switching with the work it does, and
 leakage over all its time (:meth:`Cost.energy`).
@@ -19,7 +19,7 @@ import numpy as np
 from blueprint.errors import ParamError
 from blueprint.numbers import Real, Truths, Whole
 from blueprint.unit import SRAM, SRAM_1RW, Built, Path, Unit
-from costmodel.model import features
+from costmodel.model import features, wires
 from costmodel.technology.macros import SINGLE, TWO
 from costmodel.technology.technology import Technology
 
@@ -105,7 +105,7 @@ def cost(designs: Built, technology: Technology, walks: Walks | None = None) -> 
     ``walks`` are those of the designs' paths, where they are known.
     """
     units = designs.units()
-    walks = walked(designs.paths(), technology) if walks is None else walks
+    walks = walked(designs, technology) if walks is None else walks
     areas = area(units, technology)
     cells = sum(areas.values()) - macro_area(units, technology)
     return Cost(
@@ -227,9 +227,9 @@ def cell_areas(units: Sequence[Unit], technology: Technology) -> dict[str, Real]
     return area(tuple(unit for unit in units if unit.kind not in MEMORIES), technology)
 
 
-def delay(paths: Sequence[Path], technology: Technology) -> Real:
-    """Slowest register-to-register path in ps."""
-    return _longest(walked(paths, technology), technology)
+def delay(designs: Built, technology: Technology) -> Real:
+    """Slowest register-to-register path in ps of one design, or of many."""
+    return _longest(walked(designs, technology), technology)
 
 
 def _longest(walks: Walks, technology: Technology) -> Real:
@@ -241,22 +241,29 @@ def _longest(walks: Walks, technology: Technology) -> Real:
     return longest
 
 
-def steps(path: Path, technology: Technology) -> Real:
-    """Delay of a path's steps in ps, without clock-to-output and setup."""
-    (walk,) = walked([path], technology)
+def steps(path: Path, technology: Technology, wiring: Real = 1.0) -> Real:
+    """Delay of a path's steps in ps, without clock-to-output and setup; ``wiring`` is that of the design."""
+    walk = tuple(_reached(path, technology, law(technology, "delay"), wiring))
     return walk[-1] if walk else 0.0
 
 
-def walked(paths: Sequence[Path], technology: Technology) -> list[tuple[Real, ...]]:
+def wiring(designs: Built, technology: Technology) -> Real:
+    """How many times as long steps take in designs of their area, memories excepted."""
+    if wires.WIRES not in technology.model.get("delay", {}):
+        return 1.0
+    return wires.factor(technology, sum(cell_areas(designs.units(), technology).values()))
+
+
+def walked(designs: Built, technology: Technology) -> list[tuple[Real, ...]]:
     """Delays in ps from the start of each path to the output of each of its steps, without clock-to-output."""
-    found = law(technology, "delay")
-    return [tuple(_reached(path, technology, found)) for path in paths]
+    found, longer = law(technology, "delay"), wiring(designs, technology)
+    return [tuple(_reached(path, technology, found, longer)) for path in designs.paths()]
 
 
-def _reached(path: Path, technology: Technology, found: Coefficients) -> Iterator[Real]:
-    """Delay in ps from the start of a path to the output of each of its steps."""
+def _reached(path: Path, technology: Technology, found: Coefficients, longer: Real) -> Iterator[Real]:
+    """Delay in ps from the start of a path to the output of each of its steps, which take ``longer`` times as long."""
     overlapping, term = features.OVERLAPPING
-    along = found.get(ANY, {}).get(overlapping, {}).get(term, 0.0)
+    along = found.get(ANY, {}).get(overlapping, {}).get(term, 0.0) * longer
     total: Real = 0.0
     ripple: Real = 0
     for unit in path.steps:
@@ -269,7 +276,7 @@ def _reached(path: Path, technology: Technology, found: Coefficients) -> Iterato
             ripple = np.maximum(ripple, (unit.count > 0) * unit.dims[term])
         for name, value in coefficients(found, unit).items():
             if value and (unit.kind, name) != features.OVERLAPPING:
-                total = total + unit.count * features.DELAY[unit.kind][name](unit.dims) * value
+                total = total + unit.count * features.DELAY[unit.kind][name](unit.dims) * (value * longer)
         yield total + ripple * along
 
 

@@ -146,7 +146,10 @@ class TechnologyCosts:
     def paths(self, spec: Spec) -> dict[str, float]:
         """The register-to-register paths of one design by name, in ps."""
         start = float(estimate.group(self.technology, "delay")[estimate.START])
-        return {path.name: start + float(estimate.steps(path, self.technology)) for path in spec.paths()}
+        longer = estimate.wiring(spec, self.technology)
+        return {
+            path.name: start + float(estimate.steps(path, self.technology, longer)) for path in spec.paths()
+        }
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ from blueprint.workloads.tasks import Task
 from costmodel.model import estimate, features, glitches
 from costmodel.technology.technology import Technology
 
+#: The access of a memory in a path, which wires between cells do not make longer.
+_ACCESS = "access"
+
 
 @dataclass(frozen=True)
 class Line:
@@ -56,10 +59,14 @@ def area(spec: Spec, technology: Technology) -> list[Line]:
 
 def clock(spec: Spec, technology: Technology) -> tuple[str, list[Line]]:
     """The slowest path of a design in ps: its name, and its steps line by line."""
-    path = max(spec.paths(), key=lambda path: float(estimate.steps(path, technology)))
+    longer = estimate.wiring(spec, technology)
+    path = max(spec.paths(), key=lambda path: float(estimate.steps(path, technology, longer)))
     start = float(estimate.group(technology, "delay")[estimate.START])
     begin = Line("register", "clock to output, setup", {}, 1.0, start, 1.0)
-    return path.name, [begin, *_steps(path, technology)]
+    steps = list(_steps(path, technology))
+    without = total([line for line in steps if not line.what.endswith(_ACCESS)])
+    wires = Line(estimate.ANY, "wires of a block of this area, once", {}, 1.0, float(longer) - 1, without)
+    return path.name, [begin, *steps, *([wires] if wires.amount else [])]
 
 
 def _steps(path: Path, technology: Technology) -> Iterator[Line]:
@@ -69,7 +76,7 @@ def _steps(path: Path, technology: Technology) -> Iterator[Line]:
     for unit in path.steps:
         if unit.kind in estimate.MEMORIES:
             access_ps = technology.sram.access_ps(*estimate.memory_shape(unit))
-            yield _line(unit, "access", float(unit.count), access_ps)
+            yield _line(unit, _ACCESS, float(unit.count), access_ps)
         if unit.kind == overlapping and unit.count > 0:
             ripple = max(ripple, float(unit.dims[term]))
         yield from (

@@ -38,9 +38,9 @@ def statement(technology: Technology) -> str:
     return "counted" if counted(technology) else "not counted"
 
 
-def arrivals(paths: Sequence[Path], technology: Technology) -> Arrivals:
+def arrivals(designs: Built, technology: Technology) -> Arrivals:
     """Latest settling times of the outputs of units, in ns after the start of their path, by place and kind."""
-    return _arrivals(paths, estimate.walked(paths, technology))
+    return _arrivals(designs.paths(), estimate.walked(designs, technology))
 
 
 def _arrivals(paths: Sequence[Path], walks: Walks) -> Arrivals:
@@ -87,7 +87,7 @@ def useful(unit: Unit, energy: Coefficients) -> Real:
 
 def cost(designs: Built, technology: Technology) -> Cost:
     """:func:`costmodel.model.estimate.cost` with glitches, where the technology has them."""
-    walks = estimate.walked(designs.paths(), technology)
+    walks = estimate.walked(designs, technology)
     found = estimate.cost(designs, technology, walks)
     glitches: Real = sum(energies(designs, technology, walks).values())
     return found._replace(switching_pj=found.switching_pj + glitches, glitch_pj=glitches)
@@ -118,8 +118,8 @@ def _unit_terms(
     if not counted(technology):
         return
     law, energy = estimate.group(technology, GROUP)["value"], estimate.law(technology, "energy")
-    paths = designs.paths()
-    late = _arrivals(paths, estimate.walked(paths, technology) if walks is None else walks)
+    walks = estimate.walked(designs, technology) if walks is None else walks
+    late = _arrivals(designs.paths(), walks)
     for unit in designs.units():
         known = estimate.coefficients(law, unit)
         if estimate.absent(unit) or not any(known.values()):

@@ -150,7 +150,7 @@ def _traffic(spec: Spec, task: Any) -> Any:
 def _costs(spec: Spec, technology: str = words.TECHNOLOGY) -> tuple[Any, Any]:
     """Area and critical path of one design or of columns."""
     facts = technologies.load(technology)
-    return sum(estimate.area(spec.units(), facts).values()), estimate.delay(spec.paths(), facts)
+    return sum(estimate.area(spec.units(), facts).values()), estimate.delay(spec, facts)
 
 
 def check_work(spec: Spec, number: int) -> Iterator[str]:

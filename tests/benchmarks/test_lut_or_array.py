@@ -34,7 +34,7 @@ def test_best_is_that_of_one_design_after_the_other() -> None:
         if lut_or_array.SLOWEST * 256 <= rate <= lut_or_array.FASTEST * 256:
             seen += 1
             area = sum(estimate.area(spec.units(), tech).values()) / rate
-            period = float(estimate.delay(spec.paths(), tech)) * 1e-3
+            period = float(estimate.delay(spec, tech)) * 1e-3
             assert found[kind].area <= area * 1.000001
             assert found[kind].area_time <= area * period * 1.000001
     assert seen >= 5

@@ -18,6 +18,7 @@ from costmodel.model.work import Asked
 from costmodel.technology import technology
 from costmodel.technology.sram import Law, Organization, Sram
 from costmodel.technology.technology import Technology
+from tests.costmodel.built import Parts
 
 REGISTER = {"width": 8, "enable": 1, "reset": 0}
 UNITS = (
@@ -107,8 +108,8 @@ def test_delay_is_start_and_steps_with_one_ripple(tech: Technology) -> None:
     chain = Path("chain", (wide, narrow, mux, here, absent))
     assert estimate.steps(chain, tech) == 3 * 10 + 3 * 7 + 2 * 9 + 12 * 2
     assert estimate.steps(Path("load", (memory, narrow)), tech) == MEMORY_PS + 2 * 10 + 5 * 2
-    assert estimate.delay((chain, Path("load", (memory,))), tech) == 40 + MEMORY_PS
-    assert estimate.delay((), tech) == 40
+    assert estimate.delay(Parts((chain, Path("load", (memory,)))), tech) == 40 + MEMORY_PS
+    assert estimate.delay(Parts(), tech) == 40
 
 
 def test_path_terms_are_what_the_model_multiplies(tech: Technology) -> None:
@@ -140,7 +141,7 @@ def test_estimate_of_a_design_multiplies_runs_and_cycles(tech: Technology) -> No
     more = sum(float(energy) for energy in glitches.energies(spec, known).values())
     assert more > 0
     moved += more
-    path = float(estimate.delay(spec.paths(), known))
+    path = float(estimate.delay(spec, known))
     leaked = float(estimate.leakage(spec.units(), known)) * path * 1e-9  # pJ in a cycle: nW times ps
     assert leaked > 0
     assert alone.energy_pj == pytest.approx(clocks + moved + leaked, rel=1e-9)

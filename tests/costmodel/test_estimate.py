@@ -20,6 +20,7 @@ from costmodel.model import breakdown, estimate, evaluate, explain, features, gl
 from costmodel.model.work import Asked, Dram
 from costmodel.technology import technology
 from tests import records
+from tests.costmodel.built import Parts
 
 KIND = registry.get("ternary_lut")
 DESIGNS = sampling.designs(KIND, 40, 11)
@@ -44,7 +45,7 @@ def test_columns_equal_single_designs(name: str) -> None:
         return {place: clocks + 0.5 * switching for place, (clocks, switching) in parts.items()}
 
     areas, moved = estimate.area(many.units(), tech), energies(many)
-    delays = np.broadcast_to(estimate.delay(many.paths(), tech), len(DESIGNS))
+    delays = np.broadcast_to(estimate.delay(many, tech), len(DESIGNS))
     for row, spec in enumerate(DESIGNS):
         for found, alone in (
             (areas, estimate.area(spec.units(), tech)),
@@ -55,7 +56,7 @@ def test_columns_equal_single_designs(name: str) -> None:
                 assert np.broadcast_to(found[place], len(DESIGNS))[row] == pytest.approx(
                     float(value), rel=1e-12
                 )
-        assert delays[row] == pytest.approx(float(estimate.delay(spec.paths(), tech)), rel=1e-12)
+        assert delays[row] == pytest.approx(float(estimate.delay(spec, tech)), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", TECHNOLOGIES)
@@ -74,7 +75,7 @@ def test_registers_between_stages_shorten_the_critical_path() -> None:
         _design(mu=4),
         _design(mu=4, build_register=True, fetch_register=True, reduction_register=True),
     )
-    assert estimate.delay(cut.paths(), tech) < estimate.delay(plain.paths(), tech)
+    assert estimate.delay(cut, tech) < estimate.delay(plain, tech)
 
 
 def test_an_estimate_on_a_workload_is_what_its_cycles_cost() -> None:
@@ -172,7 +173,7 @@ def test_units_that_no_design_has_are_passed_over() -> None:
     areas = estimate.area((none, real), tech)
     assert areas["none"] == 0.0 and np.array_equal(areas["lane"], estimate.area((real,), tech)["lane"])
     assert estimate.energies_by_place((none,), tech) == {"none": (0.0, 0.0)}
-    walk = estimate.walked([Path("p", (real, none))], tech)[0]
+    walk = estimate.walked(Parts((Path("p", (real, none)),)), tech)[0]
     assert np.array_equal(walk[0], walk[1]) and np.array_equal(
         walk[0], estimate.steps(Path("p", (real,)), tech)
     )
@@ -189,7 +190,7 @@ def test_uncalibrated_technology_is_refused() -> None:
     with pytest.raises(ParamError, match="before its energy is estimated"):
         estimate.energy_parts(_design().units(), bare)
     with pytest.raises(ParamError, match="before its delay is estimated"):
-        estimate.delay(_design().paths(), bare)
+        estimate.delay(_design(), bare)
 
 
 def test_technology_calibrated_by_another_version_is_refused() -> None:

@@ -15,6 +15,7 @@ from costmodel.calibration.measuring import operands
 from costmodel.model import estimate, evaluate, explain, features, glitches
 from costmodel.technology import technology
 from costmodel.technology.technology import Technology
+from tests.costmodel.built import Parts
 
 VALUES: dict[str, Any] = {"mu": 2, "lut_count": 4, "fetch_count": 4, "act_width": 8, "k_max": 64, "n_max": 16}
 SPEC = TernaryLutSpec(**VALUES)
@@ -49,7 +50,7 @@ def test_energy_of_glitches_is_on_top_and_by_place() -> None:
     tech = with_law(
         {"any": {"compressor": {"late": 2.0}}, "lane": {"compressor": {"inside": 0.5, "late": 1.0}}}
     )
-    late = glitches.arrivals(SPEC.paths(), tech)
+    late = glitches.arrivals(SPEC, tech)
     expected: dict[str, float] = {}
     for unit in SPEC.units():
         if unit.kind == "compressor":
@@ -93,7 +94,7 @@ def test_a_unit_settles_when_the_steps_up_to_it_have_passed() -> None:
     tech = PLAIN.with_model({"delay": delays})
     adder = step("a", "adder", width=8)
     steps = (adder, step("b", "compressor", width=8), step("b", "xor_row", count=0, width=8))
-    late = glitches.arrivals([Path("long", steps), Path("short", (steps[1],))], tech)
+    late = glitches.arrivals(Parts((Path("long", steps), Path("short", (steps[1],)))), tech)
     assert late == pytest.approx({("a", "adder"): 0.08, ("b", "compressor"): 0.11, ("b", "xor_row"): 0.0})
     assert glitches.arrival(late, step("b", "and_row", width=1)) == pytest.approx(
         0.11

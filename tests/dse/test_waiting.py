@@ -84,7 +84,7 @@ def test_energy_is_that_of_all_the_time_computed_again_from_its_parts(
     part, tokens = PARTS[family], 1 if phase == "decode" else 24
     for row, index in enumerate(batch.indices.tolist()):
         spec: Any = registry.get(family).from_mapping(found.space.design(index)[1])
-        hertz = 1e12 / float(estimate.delay(spec.paths(), ASAP7))
+        hertz = 1e12 / float(estimate.delay(spec, ASAP7))
         seconds, bits = seconds_of(spec, family, phase, hertz, bandwidth)
         parts = estimate.energies_by_place(spec.units(), ASAP7).values()
         clock, switching = (sum(float(pair[which]) for pair in parts) for which in (0, 1))
