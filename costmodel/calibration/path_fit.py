@@ -60,7 +60,7 @@ _GUESS: Mapping[tuple[str, str], float] = {
     ("to_float", "inputs"): 1.0,
 }
 #: Weights of the wires of blocks that are tried.
-_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 Name = tuple[str, str, str]
 Numbers = NDArray[np.int64]
 
