@@ -21,6 +21,8 @@ GRAMMAR = (
     "are sizes (shapes of inputs, 'given', 'where' in its order), loops around the beat with what their 'where' "
     "defines, axes and members of the field"
 )
+#: Most bits of beats that are unpacked at a time, a byte each.
+BITS_AT_ONCE = 1 << 26
 #: What ``tlast`` of every stream of every family means.
 LAST = (
     "1 in the last beat of a run, 0 in every other; an input beat that has it elsewhere, or a last one without it, is "
@@ -85,6 +87,11 @@ class Stream:
 
     def unpack_fields(self, data: Octets) -> dict[str, Integers]:
         """Values of every field from beats: the inverse of :meth:`pack_fields`."""
+        step = max(1, BITS_AT_ONCE // self.width)
+        parts = [self._unpacked(data[first : first + step]) for first in range(0, max(len(data), 1), step)]
+        return {field.name: np.concatenate([part[field.name] for part in parts]) for field in self.beat}
+
+    def _unpacked(self, data: Octets) -> dict[str, Integers]:
         bits = np.unpackbits(data, axis=1, bitorder="little")
         return {field.name: field.packed(bits[:, field.span]) for field in self.beat}
 

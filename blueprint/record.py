@@ -105,11 +105,13 @@ class Field:
 
     def packed(self, bits: Octets) -> Integers:
         """Element values from bits: the inverse of :meth:`unpacked`."""
-        digits = bits.reshape(len(bits), -1, self.width).astype(np.int64)
-        weights = np.int64(1) << np.arange(self.width, dtype=np.int64)
+        octets = np.packbits(bits.reshape(len(bits), -1, self.width), axis=2, bitorder="little")
+        words = np.zeros((*octets.shape[:2], 8), np.uint8)
+        words[:, :, : octets.shape[2]] = octets
+        values, above = words.view("<i8"), 64 - self.width
         if self.signed:
-            weights[-1] = -weights[-1]
-        return (digits @ weights).reshape(len(bits), *self.shape)
+            values = values << above >> above
+        return values.reshape(len(bits), *self.shape)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from blueprint.files.design import read_design
@@ -76,6 +77,24 @@ def test_simulate_counts_what_the_closed_form_counts(capsys: pytest.CaptureFixtu
     assert found["utilization"] == pytest.approx(found["macs"] / found["cycles"] / spec.peak_macs)
     assert (found["mismatches"], found["checked"]) == (0, 100)
     assert set(found["stalls"]) == {"output", "dependency", "input", "memory"}
+
+
+def test_values_that_come_back_otherwise_from_their_beats_are_mismatches(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A family that reads results of another order than its streams declare, by one column."""
+    family = type(read_design(EXAMPLE, {}).spec)
+    read = family.collect
+    monkeypatch.setattr(
+        family,
+        "collect",
+        lambda spec, beats, task: {"out": np.roll(read(spec, beats, task)["out"], 1, axis=1)},
+    )
+    found = answer(["simulate", EXAMPLE, "--gemm", "2x64x50"], capsys, code=1)
+    assert 50 < found["mismatches"] <= found["checked"] == 100
+    assert run(["simulate", EXAMPLE, "--gemm", "2x64x50"]) == 1
+    told = f"FAIL: {found['mismatches']} values are others in the beats that the manifest describes"
+    assert told in capsys.readouterr().out.splitlines()
 
 
 def test_simulate_adds_up_the_layers_of_a_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
