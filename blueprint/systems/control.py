@@ -21,7 +21,7 @@ from blueprint.record import Record, bits
 from blueprint.shell import WORD_BITS
 from blueprint.spec import Spec
 from blueprint.systems import staging
-from blueprint.systems.description import HOST, Buffers, System
+from blueprint.systems.description import Buffers, System
 from blueprint.systems.dma import PAGE_BYTES, RESPONSE_BITS, Dma
 from blueprint.systems.instructions import KEYED, LAST_BIT, MOVERS, UNITS, WIDTH
 from blueprint.systems.staging import Staged
@@ -440,15 +440,15 @@ class Outlets(_Shape):
 def hardware(system: System) -> Hardware:
     """The hardware of a system.
 
-    Raises ``ParamError`` for units that a sequencer does not run, and for beats that staging does not move.
+    Raises ``ParamError`` for a host that runs work, for units that a sequencer does not run, and for beats that staging
+    does not move.
     """
+    if system.host is not None:
+        what = "must be run by a unit for hardware of a whole system, not by the host"
+        raise ParamError(f"Work {system.host.works[0]} {what}")
     units: dict[str, Spec] = {}
     for name, work in WORK.items():
         place = system.places[work]
-        if place == HOST:
-            raise ParamError(
-                f"Work {work} must be run by a unit for hardware of a whole system, not by the host"
-            )
         units[name] = system.units[place].spec
     used = {system.places[work] for work in WORK.values()}
     for place in system.units:

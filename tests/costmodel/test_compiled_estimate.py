@@ -211,8 +211,8 @@ def test_parts_are_all_cycles_and_all_work() -> None:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        (HOSTED, "Work of a compiled system must be run by its units, and a host runs some"),
-        (HBM, "Work of a compiled system must be run by its units, and a host runs some"),
+        (HOSTED, "Work positions must be run by a unit for hardware of a whole system, not by the host"),
+        (HBM, "Work positions must be run by a unit for hardware of a whole system, not by the host"),
     ],
 )
 def test_what_cannot_be_compiled_says_why(

@@ -293,7 +293,7 @@ def test_what_cannot_be_simulated_says_why(given: dict[str, Any], message: str) 
 
 def test_a_system_without_a_program_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["simulate", str(HBM), "--model", "bitnet_2b4t"]) == 2
-    wanted = "Work of a compiled system must be run by its units, and a host runs some"
+    wanted = "Work positions must be run by a unit for hardware of a whole system, not by the host"
     assert capsys.readouterr().err.strip().removeprefix("error: ") == wanted
 
 
