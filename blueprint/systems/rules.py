@@ -203,17 +203,17 @@ def _of(system: System, op: operations.Operation, problem: ParamError) -> ParamE
 
 def _block(system: System) -> Iterator[Fault]:
     """A block is not longer than the longest prompt; hardware takes the last token alone and counts in a register."""
-    context, most = system.largest.context, control.BLOCK_MOST
-    what = ""
-    if system.block > context:
-        what = f"block must be at most the context {context}"
-    elif system.host is None and system.block > most:
-        what = f"block must be at most {most} in a system without a host, whose hardware counts to so many"
-    elif system.host is None and 1 < system.block == context:
-        what = (
-            f"block must be at most {context - 1} in a system without a host, the context less the last token"
+    most = context = system.largest.context
+    why = f"the context {context}"
+    if system.host is None:
+        counted = control.BLOCK_MOST
+        most = max(1, min(counted, context - 1))
+        why = (
+            f"{most} in a system without a host: its hardware counts to {counted}, and the last token of the context "
+            f"{context} goes alone"
         )
-    if what:
+    if system.block > most:
+        what = f"block must be at most {why}"
         yield Fault(("model", "block"), f"{what}, not {system.block}")
 
 

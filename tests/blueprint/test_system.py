@@ -240,12 +240,14 @@ def test_a_block_of_a_system_without_a_host_leaves_the_last_token_and_fits_its_r
 
     names = ("edge_2b4t", "tiny_decoder", "hbm_2b4t")
     edge, tiny, hosted = (read_system(EXAMPLES / name / "system.yaml") for name in names)
-    register = (
-        "block must be at most 256 in a system without a host, whose hardware counts to so many, not 257"
+    told = (
+        "block must be at most {} in a system without a host: its hardware counts to 256, and the last token of the "
+        "context {} goes alone, not {}"
     )
-    alone = "block must be at most 255 in a system without a host, the context less the last token, not 256"
+    register, alone = told.format(256, 4096, 257), told.format(255, 256, 256)
     assert (said(edge, 256), said(edge, 257)) == ([], [register])
     assert (said(tiny, 255), said(tiny, 256)) == ([], [alone])
+    assert said(tiny, 4096) == [told.format(255, 256, 4096)], "one limit, however far beyond"
     assert said(replace(tiny, largest=replace(tiny.largest, context=1)), 1) == []
     assert said(hosted, 257) == said(hosted, hosted.largest.context) == []
 
