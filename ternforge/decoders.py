@@ -129,11 +129,12 @@ def _headline(found: costs.Estimate) -> Answer:
 
 def _phase(system: System, phase: costs.Phase, clock_mhz: float) -> Answer:
     seconds, steps = phase.time.seconds, phase.time.steps
+    operations = costs.rows(steps, clock_mhz)
     name, share = costs.limit(phase, system)
     return {
         "tokens": phase.tokens,
         "seconds": seconds,
-        "cycles": round(seconds * clock_mhz * 1e6),
+        "cycles": sum(row["cycles"] for row in operations),
         "tokens_per_second": phase.tokens / seconds,
         "energy_pj": phase.energy_pj,
         "energy_breakdown_pj": phase.energies,
@@ -143,7 +144,7 @@ def _phase(system: System, phase: costs.Phase, clock_mhz: float) -> Answer:
         "port_busy": phase.time.port_busy,
         "busy": costs.busy(phase, system),
         "limit": {"by": name, "share": share},
-        "operations": costs.rows(steps, clock_mhz),
+        "operations": operations,
     }
 
 
@@ -217,7 +218,6 @@ def _phase_lines(name: str, phase: Mapping[str, Any], answer: Mapping[str, Any])
     columns = ("name", "place", "count", "cycles", "wait_cycles", "bytes", "macs")
     rows = [[row[key] for key in columns] for row in phase["operations"]]
     total = [sum(row[index] for row in rows) for index in range(2, len(columns))]
-    total[1] = phase["cycles"]  # which the rows are rounded parts of
     heads = ("operation", "place", "count", "cycles", "of these waiting", "bytes", "MACs")
     yield from table([*rows, ["total", "", *total]], heads)
     busy = " · ".join(f"{place} {100 * share:.1f} %" for place, share in phase["busy"].items())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
+from blueprint.numbers import Number
 from blueprint.spec import Spec
+from blueprint.workloads.tasks import Task
 from blueprint.workloads.workload import Workload
 from costmodel.model import explain
 from costmodel.model.quantity import number
@@ -16,12 +18,21 @@ from costmodel.technology.technology import Technology
 from ternforge.session import Answer, table
 from ternforge.words import EXPLAINED
 
+#: What stands behind a closed form that does not hold.
+_SIMULATED = "cycles of the simulator, as a FIFO is shallower than the closed form takes it to be"
+
 
 def explanation(
-    what: str, spec: Spec, technology: Technology, clock_mhz: float, workload: Workload | None
+    what: str,
+    spec: Spec,
+    technology: Technology,
+    clock_mhz: float,
+    workload: Workload | None,
+    cycles_of: Callable[[Spec, Task], Number],
 ) -> Answer:
     """The lines of a figure, and their ``total``. ``energy`` is that of one cycle of full throughput at ``clock_mhz``.
 
+    ``cycles_of`` gives the cycles that are explained: of the closed form, or of the simulator where that does not hold.
     Raises ``ParamError`` for another figure, and for ``cycles`` without a workload.
     """
     if what not in EXPLAINED:
@@ -30,7 +41,7 @@ def explanation(
     if what == "cycles":
         if workload is None:
             raise ParamError("Explanation of cycles must have a workload; give --workload or --gemm")
-        return {"of": what, "unit": "", **_cycles(spec, workload)}
+        return {"of": what, "unit": "", **_cycles(spec, workload, cycles_of)}
     path, lines = "", []
     if what == "area":
         lines = explain.area(spec, technology)
@@ -43,10 +54,13 @@ def explanation(
     return {"of": what, "unit": EXPLAINED[what][1], **named, "lines": rows, "total": explain.total(lines)}
 
 
-def _cycles(spec: Spec, workload: Workload) -> Answer:
+def _cycles(spec: Spec, workload: Workload, cycles_of: Callable[[Spec, Task], Number]) -> Answer:
     runs, total = [], 0
     for task in spec.tasks(workload):
-        cycles, statements = explain.cycles(spec, task)
+        closed, statements = explain.cycles(spec, task)
+        cycles = int(cycles_of(spec, task))
+        if cycles != closed:
+            statements.append(explain.Statement(_SIMULATED, cycles))
         runs.append(
             {
                 "name": task.name,

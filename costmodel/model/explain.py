@@ -9,8 +9,8 @@ import ast
 import inspect
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -54,7 +54,7 @@ def area(spec: Spec, technology: Technology) -> list[Line]:
         if unit.kind in estimate.MEMORIES:
             area_um2 = technology.sram.area_um2(*estimate.memory_shape(unit))
             found.append(_line(unit, "area of a memory", float(unit.count), area_um2))
-    return [line for line in found if line.amount]
+    return _gathered(found)
 
 
 def clock(spec: Spec, technology: Technology) -> tuple[str, list[Line]]:
@@ -66,7 +66,7 @@ def clock(spec: Spec, technology: Technology) -> tuple[str, list[Line]]:
     steps = list(_steps(path, technology))
     without = total([line for line in steps if not line.what.endswith(_ACCESS)])
     wires = Line(estimate.ANY, "wires of a block of this area, once", {}, 1.0, float(longer) - 1, without)
-    return path.name, [begin, *steps, *([wires] if wires.amount else [])]
+    return path.name, _gathered([begin, *steps, wires])
 
 
 def _steps(path: Path, technology: Technology) -> Iterator[Line]:
@@ -102,7 +102,17 @@ def energy(spec: Spec, technology: Technology, seconds: float) -> list[Line]:
     cells = float(sum(estimate.cell_areas(units, technology).values()))
     leak = estimate.leakage_per_um2(technology) * seconds * estimate.PJ_PER_NW_S
     found.append(Line("all", "leakage of um2 of cells", {}, 1.0, leak, cells))
-    return [line for line in found if line.amount]
+    return _gathered(found)
+
+
+def _gathered(lines: Iterable[Line]) -> list[Line]:
+    """Lines that amount to anything, those that differ in nothing but their count as one."""
+    found: dict[tuple[Any, ...], Line] = {}
+    for line in lines:
+        if line.amount:
+            key = (line.place, line.what, *line.dims.items(), line.coefficient, line.term)
+            found[key] = replace(line, count=line.count + found[key].count) if key in found else line
+    return list(found.values())
 
 
 def _line_of(term: estimate.Term, name: str) -> Line:

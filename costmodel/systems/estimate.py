@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
+from itertools import accumulate, pairwise
 from typing import Any, TypeVar
 
 from blueprint.errors import ParamError
@@ -361,7 +362,10 @@ def busy(phase: Phase, system: System) -> dict[str, float]:
 
 
 def rows(steps: Iterable[Any], clock_mhz: float) -> list[dict[str, Any]]:
-    """The operations of all layers by name: how often, where, cycles with waiting, bytes and MACs of all together."""
+    """The operations of all layers by name: how often, where, cycles with waiting, bytes and MACs of all together.
+
+    Each number of cycles ends where the next begins, both rounded, so that they add up to those of all steps.
+    """
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for step in steps:
         op: Operation | Part = step.operation
@@ -375,7 +379,11 @@ def rows(steps: Iterable[Any], clock_mhz: float) -> list[dict[str, Any]]:
         row["wait_cycles"] += step.wait * clock_mhz * 1e6
         row["bytes"] += op.traffic
         row["macs"] += op.macs
-    return [{**row, **{key: round(row[key]) for key in ("cycles", "wait_cycles")}} for row in found.values()]
+    for key in ("cycles", "wait_cycles"):
+        ends = [round(end) for end in accumulate(row[key] for row in found.values())]
+        for row, (begin, end) in zip(found.values(), pairwise([0, *ends]), strict=True):
+            row[key] = end - begin
+    return list(found.values())
 
 
 def inventory(system: System) -> list[dict[str, Any]]:

@@ -77,7 +77,9 @@ def estimate(
     }
     if explain is not None:
         work = None if asked is None else asked.workload
-        answer["explanation"] = explaining.explanation(explain, chosen.spec, facts, answer["clock_mhz"], work)
+        answer["explanation"] = explaining.explanation(
+            explain, chosen.spec, facts, answer["clock_mhz"], work, _cycles
+        )
     return answer if asked is None else answer | _on_workload(chosen, asked, facts, cost)
 
 

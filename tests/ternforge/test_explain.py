@@ -72,6 +72,41 @@ def test_cycles_are_explained_for_a_workload(capsys: pytest.CaptureFixture[str])
     )
 
 
+def test_cycles_of_a_fifo_that_is_too_shallow_for_the_closed_form_are_those_of_the_simulator(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    attention = str(ROOT / "examples" / "streaming_attention" / "design.yaml")
+    asked = [
+        "--workload",
+        str(ROOT / "examples" / "streaming_attention" / "workload.yaml"),
+        "--set",
+        "short_depth=1",
+    ]
+    assert run(["estimate", attention, *asked, "--explain", "cycles", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    last = [run["statements"][-1] for run in found["explanation"]["runs"]]
+    told = "cycles of the simulator, as a FIFO is shallower than the closed form takes it to be"
+    assert {statement["text"] for statement in last} == {told}
+    assert found["explanation"]["total"] == found["cycles"]
+
+
+@pytest.mark.parametrize("what", ["area", "clock", "energy"])
+def test_no_two_lines_of_an_explanation_differ_in_their_count_alone(what: str) -> None:
+    design = ROOT / "examples" / "streaming_attention" / "design.yaml"
+    steps = {
+        "short_steps": "true",
+        "dot_stages": "3",
+        "scale_stages": "2",
+        "exp_stages": "8",
+        "divide_stages": "4",
+    }
+    found = estimate(str(design), overrides=steps, explain=what)["explanation"]["lines"]
+    kinds = [
+        (line["place"], line["what"], str(line["dims"]), line["coefficient"], line["term"]) for line in found
+    ]
+    assert len(set(kinds)) == len(kinds)
+
+
 def test_only_figures_are_explained() -> None:
     with pytest.raises(
         ParamError, match="^Explanation must be one of area, clock, energy, cycles, not 'price'$"
