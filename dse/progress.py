@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any, Protocol, TextIO
 
+from toolchain.remaining import Remaining
+
 
 class Progress(Protocol):
     """Receives every committed batch."""
@@ -38,17 +40,19 @@ class Lines:
         self._every = every_seconds
         self._last = self._begin = 0.0
         self._total = self._initial = 0
+        self._remaining = Remaining(now=0.0)
         self._line = ""
 
     def start(self, total: int, done: int) -> None:
         self._total, self._initial = total, done
         self._begin = self._last = time.monotonic()
+        self._remaining = Remaining(done, self._begin)
 
     def advance(self, done: int, feasible: int, front: int) -> None:
         now = time.monotonic()
         rate = (done - self._initial) / max(now - self._begin, 1e-9)
         shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-        left = (self._total - done) / rate if rate else 0.0
+        left = self._remaining.seconds(done, self._total, now)
         self._line = (
             f"{done:,}/{self._total:,} designs ({100 * done / self._total:.0f} %), {feasible:,} feasible, "
             f"front {front:,}, {shown}/s, {left:.0f} s left"

@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from toolchain.remaining import Remaining
+
 #: What a verb gives: the keys of its ``--json`` answer.
 Answer = dict[str, Any]
 #: Seconds between two lines of progress.
@@ -84,14 +86,14 @@ def plain(value: Any) -> Any:
 
 def paced(note: Note, text: str) -> Callable[[int, int], None]:
     """A function that notes every two seconds how much is done, and how long the rest will take."""
-    begin = last = time.monotonic()
+    last = time.monotonic()
+    remaining = Remaining(now=last)
 
     def told(done: int, total: int) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= _PAUSE and done < total:
-            left = (now - begin) / done * (total - done)
-            note(f"{text.format(done, total)}, {left:.0f} s left")
+            note(f"{text.format(done, total)}, {remaining.seconds(done, total, now):.0f} s left")
             last = now
 
     return told

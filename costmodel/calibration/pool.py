@@ -21,6 +21,7 @@ from costmodel.calibration.sampling import gates
 from costmodel.groundtruth import synthesis
 from costmodel.technology.technology import Technology
 from toolchain.process import ToolError
+from toolchain.remaining import Remaining
 
 Note = Callable[[str], None]
 
@@ -86,7 +87,7 @@ class _Left:
 
     def __init__(self, specs: Sequence[Spec], name: str, note: Note) -> None:
         self._left, self._count, self._name, self._note = sum(map(_weight, specs)), len(specs), name, note
-        self._done, self._number, self._begin = 0.0, 0, time.monotonic()
+        self._done, self._number, self._remaining = 0.0, 0, Remaining()
 
     def told(self, spec: Spec, sample: Sample, seconds: float) -> Sample:
         weight = _weight(spec)
@@ -94,8 +95,8 @@ class _Left:
         self._number += 1
         if seconds > _CACHED_S:
             self._done += weight
-        elapsed, left = time.monotonic() - self._begin, max(self._left, 0.0)  # sums in another order
-        rest = f", {_duration(elapsed * left / self._done)} to go" if self._done else ""
+        left = self._remaining.seconds(self._done, self._done + self._left)
+        rest = f", {_duration(left)} to go" if self._done else ""
         self._note(f"measured {self._number} of {self._count} designs in {self._name}{rest}")
         return sample
 
