@@ -224,8 +224,8 @@ def simulate_system(
     path = None if asked.trace is None else check_file(asked.trace, (".json", ".json.gz"), force=asked.force)
     hardware = control.hardware(system)
     picture = picture_of(system, hardware, trained, asked, note)
-    decoded = decoding.decode_batch(
-        hardware, picture, given, asked.tokens, behavior, stop=trained.decoder.eos,
+    decoded = decoding.decode(
+        hardware, picture, given[0], asked.tokens, behavior, beside=given[1:], stop=trained.decoder.eos,
         told=paced(note, "ran {} of {} passes"),
     )  # fmt: skip
     answer = _answer(system, clock, trained, given, hardware, picture, decoded, asked)

@@ -25,8 +25,8 @@ def verify_system(
     given = prompts_of(trained, asked)
     hardware = control.hardware(system)
     picture = picture_of(system, hardware, trained, asked, note)
-    decoded = decoding.decode_batch(
-        hardware, picture, given, asked.tokens, behavior, stop=trained.decoder.eos,
+    decoded = decoding.decode(
+        hardware, picture, given[0], asked.tokens, behavior, beside=given[1:], stop=trained.decoder.eos,
         told=paced(note, "simulated {} of {} passes"),
     )  # fmt: skip
     with files.scratch() as scratch:
@@ -37,7 +37,7 @@ def verify_system(
         note("building with Verilator")
         bench = rtl.of_folder(hardware, manifest, scratch)
     note(f"running {decoded.cycles:,} cycles")
-    proof = proving.prove_batch(hardware, bench, picture, given, decoded, behavior)
+    proof = proving.prove(hardware, bench, picture, given[0], decoded, behavior, beside=given[1:])
     (tokens, text), beside = told_of(trained, proof.tokens, asked), []
     for prompt, made in zip(asked.beside, proof.beside, strict=True):
         mine, words = told_of(trained, made, asked)

@@ -79,6 +79,7 @@ def decode(
     count: int,
     port: MemoryPort,
     *,
+    beside: Sequence[Sequence[int]] = (),
     stop: int | None = None,
     told: Told = lambda done, total: None,
     known: Known | None = None,
@@ -86,27 +87,13 @@ def decode(
     """Run a prompt and up to ``count`` tokens behind it; ends early behind a token ``stop``.
 
     A prompt goes in blocks where the image has a program for them.
-    """
-    return decode_batch(hardware, image, [prompt], count, port, stop=stop, told=told, known=known)
 
-
-def decode_batch(
-    hardware: Hardware,
-    image: Image,
-    prompts: Sequence[Sequence[int]],
-    count: int,
-    port: MemoryPort,
-    *,
-    stop: int | None = None,
-    told: Told = lambda done, total: None,
-    known: Known | None = None,
-) -> Decoded:
-    """Run a prompt of each sequence of an image, and up to ``count`` tokens behind the longest.
-
+    An image of a batch takes the prompts of its other sequences too, ``beside``, and ``count`` is behind the longest.
     Sequences are at one position. Behind the shortest prompt every pass chooses a token of each; the host puts those of
     longer prompts in place of what was chosen there, and starts the next pass. Ends early once every sequence had a
     token ``stop``; those that had one before go on beside the others. Raises ``ValueError`` for more or fewer prompts.
     """
+    prompts = [prompt, *beside]
     if len(prompts) != image.batch or not all(map(len, prompts)):
         raise ValueError(f"Prompts must be {image.batch} with tokens, not of {list(map(len, prompts))}")
     lengths = [len(prompt) for prompt in prompts]

@@ -47,21 +47,14 @@ def prove(
     decoded: Decoded,
     port: MemoryPort,
     timeout_s: float = 24 * 3600,
+    *,
+    beside: Sequence[Sequence[int]] = (),
 ) -> Proof:
-    """Run the prompt on the RTL and compare tokens, memory, begin and end of every instruction, and the end of all."""
-    return prove_batch(hardware, bench, image, [prompt], decoded, port, timeout_s)
+    """Run the prompt on the RTL and compare tokens, memory, begin and end of every instruction, and the end of all.
 
-
-def prove_batch(
-    hardware: Hardware,
-    bench: Path,
-    image: Image,
-    prompts: Sequence[Sequence[int]],
-    decoded: Decoded,
-    port: MemoryPort,
-    timeout_s: float = 24 * 3600,
-) -> Proof:
-    """Run the prompts of a batch on the RTL and compare the same, tokens those of every sequence."""
+    ``beside`` are the prompts of the other sequences of a batch, whose tokens are compared too.
+    """
+    prompts = [prompt, *beside]
     left = before = memory_of(image, *prompts).tobytes()
     cycles, count, findings = 0, 0, list[str]()
     for start in decoded.starts:

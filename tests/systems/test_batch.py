@@ -61,7 +61,9 @@ def port(name: str = "fixed") -> MemoryPort:
 @cache
 def batched(name: str = "tables", embedding: int = 16, memory: str = "fixed") -> Decoded:
     one = picture(BATCH, name, embedding)
-    return decoding.decode_batch(hardware(name, embedding), one, PROMPTS, COUNT, port(memory))
+    return decoding.decode(
+        hardware(name, embedding), one, PROMPTS[0], COUNT, port(memory), beside=PROMPTS[1:]
+    )
 
 
 # Values ---------------------------------------------------------------------------------------------------------------
@@ -102,7 +104,7 @@ RAGGED = ([3, 7, 9, 1], [30], [11, 5])
 
 @cache
 def ragged() -> Decoded:
-    return decoding.decode_batch(hardware(), picture(BATCH), RAGGED, 2, port())
+    return decoding.decode(hardware(), picture(BATCH), RAGGED[0], 2, port(), beside=RAGGED[1:])
 
 
 def test_prompts_of_several_lengths_are_continued_as_alone() -> None:
@@ -127,7 +129,9 @@ def test_a_batch_goes_on_until_every_sequence_has_ended() -> None:
     whole = batched().sequences
     for stop in dict.fromkeys(whole[1]):
         ends = [mine.index(stop) if stop in mine else COUNT - 1 for mine in whole]
-        ran = decoding.decode_batch(hardware(), picture(BATCH), PROMPTS, COUNT, port(), stop=stop)
+        ran = decoding.decode(
+            hardware(), picture(BATCH), PROMPTS[0], COUNT, port(), beside=PROMPTS[1:], stop=stop
+        )
         assert ran.sequences == [mine[: max(ends) + 1] for mine in whole]
 
 
@@ -238,7 +242,7 @@ def test_a_batch_that_staging_does_not_hold_is_refused(block: int, batch: int, s
 def test_prompts_that_are_not_those_of_the_image_are_refused() -> None:
     for prompts, lengths in ((PROMPTS[:2], [3, 3]), ((*PROMPTS[:2], []), [3, 3, 0])):
         with pytest.raises(ValueError, match=told(f"Prompts must be 3 with tokens, not of {lengths}")):
-            decoding.decode_batch(hardware(), picture(BATCH), prompts, 1, port())
+            decoding.decode(hardware(), picture(BATCH), prompts[0], 1, port(), beside=prompts[1:])
 
 
 def test_every_head_waits_for_the_run_before() -> None:
@@ -269,15 +273,14 @@ if ALL:  # a build takes a minute
         bench = random_systems.build(hardware(name), tmp_path)
         for prompts in (PROMPTS, RAGGED):
             for memory in BEHAVIORS:
-                ran = decoding.decode_batch(hardware(name), picture(BATCH, name), prompts, 2, port(memory))
-                proof = proving.prove_batch(
-                    hardware(name), bench, picture(BATCH, name), prompts, ran, port(memory)
-                )
+                given, first, beside = picture(BATCH, name), prompts[0], prompts[1:]
+                ran = decoding.decode(hardware(name), given, first, 2, port(memory), beside=beside)
+                proof = proving.prove(hardware(name), bench, given, first, ran, port(memory), beside=beside)
                 assert proof.findings == []
                 assert [proof.tokens, *proof.beside] == ran.sequences
                 assert proof.cycles == ran.cycles
         parts = [replace(ran.parts[0]), *(replace(part, written=()) for part in ran.parts[1:])]
-        proof = proving.prove_batch(
-            hardware(name), bench, picture(BATCH, name), RAGGED, replace(ran, parts=parts), port(memory)
+        proof = proving.prove(
+            hardware(name), bench, given, first, replace(ran, parts=parts), port(memory), beside=beside
         )
         assert any("tokens must be" in finding for finding in proof.findings)

@@ -287,7 +287,7 @@ def test_a_block_beside_a_window_is_refused_and_sequences_are_not() -> None:
         compile_shapes(blocked, small.MODEL)
     both = compile_model(blocked, trained(WINDOW, WINDOW), found().steps, 2)
     texts = [TEXT[:2], TEXT[3:5]]
-    together = decoding.decode_batch(blocked, image.of_compiled(both), texts, 7, port())
+    together = decoding.decode(blocked, image.of_compiled(both), texts[0], 7, port(), beside=texts[1:])
     alone = [
         decoding.decode(hardware(), image.of_compiled(found()), text, 7, port()).tokens for text in texts
     ]
