@@ -22,13 +22,16 @@ The assembly puts them together, and mypy checks every facet against its protoco
     class NameSpec(NameParameters):
         facets: ClassVar[Facets[NameParameters, Gemm]] = Facets(ports, schedule, inventory, golden, samples)
 
+A function that several families would write alike stands at the end of this file (or in ``blueprint.typical``, or
+``blueprint.product``), and a facet gives it the name that is asked for: ``exact = always_exact``.
+
 :class:`blueprint.spec.Spec` makes methods of the functions: ``spec.units()`` is ``inventory.units(spec)``.
 ``blueprint/registry.py`` finds the folder and refuses one that lacks something.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Generic, Protocol, TypeVar
@@ -194,6 +197,20 @@ def lacking(facets: Facets[Any, Any]) -> dict[str, list[str]]:
         asked = [name for name in vars(getattr(PROTOCOLS, facet)) if not name.startswith("_")]
         absent[facet] = [name for name in asked if not hasattr(getattr(facets, facet), name)]
     return {facet: names for facet, names in absent.items() if names}
+
+
+def for_all_values(cycles: Callable[[P, T], Number]) -> Callable[[P, T, Arrays], int]:
+    """``Schedule.cycles_of`` of a family whose time never depends on values: that of its ``cycles``."""
+
+    def cycles_of(p: P, task: T, operands: Arrays) -> int:
+        return cycles(p, task)
+
+    return cycles_of
+
+
+def always_exact(p: Parameters) -> Iterator[Rule]:
+    """``Schedule.exact`` of a family whose closed form holds for every design that is not data-dependent."""
+    return iter(())
 
 
 def no_flags(p: Parameters, operands: Arrays) -> dict[str, int]:

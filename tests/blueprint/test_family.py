@@ -75,21 +75,17 @@ def test_a_family_without_a_facet_is_refused(copied: Copy, facet: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("facet", "function"),
+    ("facet", "function", "written"),
     [
-        ("ports", "register_values"),
-        ("schedule", "cycles_of"),
-        ("inventory", "paths"),
-        ("golden", "collect"),
-        ("samples", "typical_task"),
+        ("ports", "register_values", "\nregister_values = "),  # a function of the vocabulary
+        ("schedule", "cycles_of", "\ncycles_of, exact = "),
+        ("inventory", "paths", "def paths("),
+        ("golden", "collect", "def collect("),
+        ("samples", "typical_task", "\ntypical_task = "),
     ],
 )
-def test_a_facet_without_a_function_is_refused(copied: Copy, facet: str, function: str) -> None:
-    if function == "register_values":  # a function of the vocabulary
-        written, other = "\nregister_values = ", "\nsomething_else = "
-    else:
-        written, other = f"def {function}(", "def something_else("
-    package = copied(f"{facet}.py", (written, other))
+def test_a_facet_without_a_function_is_refused(copied: Copy, facet: str, function: str, written: str) -> None:
+    package = copied(f"{facet}.py", (written, written.replace(function, "something_else")))
     what = f"{facet} must have the functions of its protocol, not lack {function}"
     assert refusal(package) == f"Family 'copied': {what}"
 

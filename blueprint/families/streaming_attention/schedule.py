@@ -12,7 +12,7 @@ from blueprint.families.streaming_attention.parameters import (
     SCALE_WORDS,
     StreamingAttentionParameters,
 )
-from blueprint.family import Arrays
+from blueprint.family import Arrays, for_all_values
 from blueprint.numbers import Number, choose, flag, larger, whole_bytes
 from blueprint.parameters import Rule
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
@@ -53,9 +53,7 @@ def cycles(p: StreamingAttentionParameters, task: Attention) -> Number:
     return choose(p.prunes, pruned, scored) + late["score"] + ending
 
 
-def cycles_of(p: StreamingAttentionParameters, task: Attention, operands: Arrays) -> int:
-    """Cycles of any run of the task: the schedule is data-independent."""
-    return cycles(p, task)
+cycles_of = for_all_values(cycles)
 
 
 def exact(p: StreamingAttentionParameters) -> Iterator[Rule]:

@@ -7,7 +7,6 @@ one array of fixed size (temporal scaling, as in Tempus), and operands of the ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,8 @@ import numpy.typing as npt
 
 from blueprint.arithmetic.processing import cycles_per_operand
 from blueprint.families.systolic.parameters import BANKS, SystolicParameters
-from blueprint.family import Arrays
+from blueprint.family import Arrays, always_exact
 from blueprint.numbers import Number, ceil_div, choose, larger, whole_bytes
-from blueprint.parameters import Rule
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Gemm
 
@@ -31,9 +29,7 @@ def cycles(p: SystolicParameters, task: Gemm) -> Number:
     return choose(p.stationary, _weights_stay(p, tiles, beats, tokens), _sums_stay(p, tiles, beats, steps))
 
 
-def exact(p: SystolicParameters) -> Iterator[Rule]:
-    """No rules: wherever :func:`cycles` is not exact, the design is data-dependent."""
-    return iter(())
+exact = always_exact
 
 
 def _sums_stay(p: SystolicParameters, tiles: Number, beats: Number, steps: Number) -> Number:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from blueprint.families.ternary_lut.parameters import TernaryLutParameters
-from blueprint.family import Arrays
+from blueprint.family import Arrays, always_exact, for_all_values
 from blueprint.numbers import Number, choose, larger, possible, whole_bytes
-from blueprint.parameters import Rule
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Gemm
 
@@ -49,14 +46,7 @@ def _resolved(p: TernaryLutParameters, task: Gemm) -> Number:
     return total - larger(apart - opening, 0)
 
 
-def cycles_of(p: TernaryLutParameters, task: Gemm, operands: Arrays) -> int:
-    """Cycles of any run of the task: the schedule is data-independent."""
-    return cycles(p, task)
-
-
-def exact(p: TernaryLutParameters) -> Iterator[Rule]:
-    """The closed form holds for every design."""
-    return iter(())
+cycles_of, exact = for_all_values(cycles), always_exact
 
 
 def graph(p: TernaryLutParameters, task: Gemm, operands: Arrays | None) -> TimingGraph:

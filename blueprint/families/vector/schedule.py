@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from blueprint.families.vector.parameters import VectorParameters
-from blueprint.family import Arrays
+from blueprint.family import Arrays, always_exact, for_all_values
 from blueprint.numbers import Number, larger, whole_bytes
-from blueprint.parameters import Rule
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Rowwise
 
@@ -64,14 +62,7 @@ def cycles(p: VectorParameters, task: Rowwise) -> Number:
     return larger((rows - 1) * step, turning) + once + p.out_stages + int(any(needs(task)))
 
 
-def cycles_of(p: VectorParameters, task: Rowwise, operands: Arrays) -> int:
-    """Cycles of every run of the task; they do not depend on values."""
-    return cycles(p, task)
-
-
-def exact(p: VectorParameters) -> Iterator[Rule]:
-    """The closed form holds for every design."""
-    return iter(())
+cycles_of, exact = for_all_values(cycles), always_exact
 
 
 def traffic(p: VectorParameters, task: Rowwise) -> dict[str, Number]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from blueprint.families.binary_popcount.parameters import BinaryPopcountParameters
-from blueprint.family import Arrays
+from blueprint.family import Arrays, always_exact, for_all_values
 from blueprint.numbers import Number, whole_bytes
-from blueprint.parameters import Rule
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Gemm
 
@@ -34,14 +31,7 @@ def cycles(p: BinaryPopcountParameters, task: Gemm) -> Number:
     return tokens * columns * tiles + 2
 
 
-def cycles_of(p: BinaryPopcountParameters, task: Gemm, operands: Arrays) -> int:
-    """Those of every run of the task: time does not depend on values."""
-    return int(cycles(p, task))
-
-
-def exact(p: BinaryPopcountParameters) -> Iterator[Rule]:
-    """The closed form holds for every design."""
-    return iter(())
+cycles_of, exact = for_all_values(cycles), always_exact
 
 
 def traffic(p: BinaryPopcountParameters, task: Gemm) -> dict[str, Number]:
