@@ -17,7 +17,7 @@ import pytest
 from blueprint.registry import families
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
-from blueprint.workloads.tasks import Attention, Gemm, Task
+from blueprint.workloads.tasks import Attention, Gemm, Rowwise, Task
 from generator.emission import Emitted
 from generator.export import describe, write_hardware
 from simulator.rtl import rtl
@@ -28,8 +28,10 @@ from tests.conformance.drawn import design, gates, numbers
 from tests.conformance.manifest_bench import Bench, Names, expected
 from tests.volume import some
 
-#: Those that a bench from the manifest can compute; it has no values of vector units yet.
+#: Those that a bench from the manifest can compute; it has no values of vector units, of which beats are compared.
 FAMILIES = sorted(set(families()) - {"vector"})
+#: Vector units whose beats are compared.
+VECTORS = 40
 RUNS = 2
 #: Designs that are looked at, and of those that agreement proves the first ones that are taken in any case.
 POOL, FIRST = 160, some(1, of=8)
@@ -151,6 +153,44 @@ def test_a_bench_from_the_manifest_sends_and_expects_what_the_blueprint_does(fam
         manifest = manifest_of(spec)
         for task, operands in runs(spec, number):
             assert differences(spec, manifest, task, operands) == [], (spec, task)
+
+
+def beats_differ(spec: Spec, manifest: dict[str, Any], task: Task, operands: dict[str, Any]) -> list[str]:
+    """Streams of a vector unit that the bench from the manifest packs otherwise, and results read from other places."""
+    bench, registers, golden = Bench(manifest), spec.register_values(task), spec.reference(operands)
+    names = bench.names(operands, {name: registers[name] for name in manifest["operation"]["given"]})
+    wrong = [] if bench.registers(names) == registers else ["registers"]
+    for name, beats in spec.stimulus(operands).items():
+        wrong += [] if np.array_equal(bench.pack(name, operands, names), beats) else [name]
+    read = spec.collect({"out": bench.pack("out", golden, names)}, task)
+    return wrong + [name for name, found in read.items() if not np.array_equal(found, golden[name])]
+
+
+def test_beats_of_a_vector_unit_are_those_that_its_manifest_describes() -> None:
+    """Values and cycles are not computed from the manifest; what a run applies is a number that software writes."""
+    streams, fields = set(), set()
+    for number in range(VECTORS):
+        spec = design("vector", number)
+        manifest = manifest_of(spec)
+        assert faults(manifest) == []
+        for task, operands in runs(spec, number):
+            assert beats_differ(spec, manifest, task, operands) == [], (spec, task)
+        streams |= set(manifest["streams"])
+        fields |= {field["name"] for stream in manifest["streams"].values() for field in stream["fields"]}
+    assert streams == {"x", "operand", "gain", "out"}
+    assert fields >= {"weight_scale", "row_scale", "quantized", "scale", "dot", "index"}
+
+
+def test_a_manifest_of_a_vector_unit_that_says_something_else_is_noticed() -> None:
+    spec = next(each for each in (design("vector", number) for number in range(POOL)) if each.lanes > 1)
+    task = Rowwise(2, 2 * spec.lanes + 1, "norm")
+    operands, manifest = spec.operands(task, 1), manifest_of(spec)
+    assert beats_differ(spec, manifest, task, operands) == []
+    last = f"beat * {spec.lanes} + {spec.lanes} - 1 - lane"
+    for stream, wrong in (("x", ["x"]), ("gain", ["gain"]), ("out", ["out"])):
+        index = len(manifest["streams"][stream]["fields"][0]["holds"]["index"]) - 1
+        other = changed(manifest, f"streams/{stream}/fields/0/holds/index/{index}", last)
+        assert beats_differ(spec, other, task, operands) == wrong
 
 
 @pytest.mark.parametrize("family", FAMILIES)
