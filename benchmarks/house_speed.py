@@ -114,8 +114,8 @@ SPACES = {
         "{attention: {seq: 1024, heads: 20, kv_heads: 5, dim: 128, mask: causal}}",
         "{area_um2: min, cycles: min}",
         "graph: [naive, scaled, reordered, memory_free]", "dim: 128", "keys_max: 1024", "mask: causal",
-        "parallel: {log2: [1, 16]}", "<<heads>>: [1, 2, 4]", "dot_stages: [0, 1, 2]", "exp_stages: [0, 1, 2]",
-        "product_stages: [0, 1]",
+        "parallel: {log2: [1, 32]}", "<<heads>>: [1, 2, 4]", "dot_stages: [0, 1, 2, 3]", "exp_stages: [0, 1, 2, 3]",
+        "product_stages: [0, 1, 2, 3]", "divide_stages: [0, 1, 2, 3]",
     ),
 }  # fmt: skip
 

@@ -70,17 +70,7 @@ def test_rooms_import_downwards_only() -> None:
 
 def test_the_import_rules_can_fail(tmp_path: Path) -> None:
     """A twin of the house in which the simulator looks into the cost model is refused."""
-    for room in (
-        "blueprint",
-        "checkpoints",
-        "compiler",
-        "costmodel",
-        "dse",
-        "generator",
-        "simulator",
-        "ternforge",
-        "toolchain",
-    ):
+    for room in ROOMS:
         (tmp_path / room).mkdir()
         (tmp_path / room / "__init__.py").write_text("import costmodel\n" if room == "simulator" else "")
     config = tmp_path / "pyproject.toml"

@@ -12,6 +12,7 @@ from benchmarks.bench_strength import DESIGNS, Mutant, chosen, equivalent, every
 from blueprint import registry
 from generator.export import write_hardware
 from simulator.cosim import check as cosim
+from simulator.cosim.report import Report
 
 #: What is changed: place, pattern of a line with the expression in brackets, what stands there instead, who notices.
 TWINS: dict[str, tuple[str, str, str, str]] = {
@@ -83,50 +84,49 @@ def test_a_changed_design_is_noticed(bench: tuple[cosim.Prepared, list[str]], na
     assert TWINS[name][3] in noticed, report.failure
 
 
-@pytest.mark.slow
-def test_the_top_bit_of_a_sum_of_weights_matters(tmp_path: Path) -> None:
-    """Only where every weight of the longest row is 1 is it ever set."""
-    family, parameters = DESIGNS["attention, lambda"]
+def reported(folder: Path, design: str, module: str, pattern: str, instead: str) -> Report:
+    """What the bench says of a design in one module of which a piece of the Verilog is another."""
+    family, parameters = DESIGNS[design]
     spec = registry.get(family).from_mapping(parameters)
-    write_hardware(spec, tmp_path)
-    (file,) = (tmp_path / "rtl").glob("softmax_sum_weights_*.v")
-    text = file.read_text()
-    changed = re.sub(r"total <= (\w+\[15:0\]);", r"total <= \1 & 16'h7fff;", text)
-    assert changed != text
+    write_hardware(spec, folder)
+    (file,) = (folder / "rtl").glob(f"{module}_*.v")
+    changed, count = re.subn(pattern, instead, file.read_text())
+    assert count
     file.write_text(changed)
-    report = cosim.check(spec, tmp_path, cosim.cases(spec, 8, 1))
-    assert [part.name for part in report.checks if not part.ok] == ["limits"]
-    assert report.failure == "limits: 2 of 2 values differ from the golden model"
+    return cosim.check(spec, folder, cosim.cases(spec, 8, 1))
 
 
 @pytest.mark.slow
-def test_a_carry_into_the_top_of_a_sum_matters(tmp_path: Path) -> None:
-    """Only sums of equal signs, of numbers that are all large, carry so far."""
-    family, parameters = DESIGNS["sums stay"]
-    spec = registry.get(family).from_mapping(parameters)
-    write_hardware(spec, tmp_path)
-    (file,) = (tmp_path / "rtl").glob("pe_ternary_step_*.v")
-    text = file.read_text()
-    changed = re.sub(r"assign passes = (.*);", r"assign passes = (\1) | 5'h8;", text)
-    assert changed != text
-    file.write_text(changed)
-    report = cosim.check(spec, tmp_path, cosim.cases(spec, 8, 1))
+@pytest.mark.parametrize(
+    ("design", "module", "pattern", "instead", "wrong"),
+    [
+        # Only where every weight of the longest row is 1 is the top bit of the sum of weights ever set.
+        (
+            "attention, lambda",
+            "softmax_sum_weights",
+            r"total <= (\w+\[15:0\]);",
+            r"total <= \1 & 16'h7fff;",
+            2,
+        ),
+        # Only sums of equal signs, of numbers that are all large, carry into the top.
+        ("sums stay", "pe_ternary_step", r"assign passes = (.*);", r"assign passes = (\1) | 5'h8;", 1),
+    ],
+)
+def test_what_only_the_largest_values_show_matters(
+    tmp_path: Path, design: str, module: str, pattern: str, instead: str, wrong: int
+) -> None:
+    report = reported(tmp_path, design, module, pattern, instead)
     assert [part.name for part in report.checks if not part.ok] == ["limits"]
-    assert report.failure == "limits: 1 of 2 values differ from the golden model"
+    assert report.failure == f"limits: {wrong} of 2 values differ from the golden model"
 
 
 @pytest.mark.slow
 def test_a_byte_of_a_counter_that_few_runs_move_matters(tmp_path: Path) -> None:
     """Results wait only in a run that has many; counters are set in the middle of one."""
-    family, parameters = DESIGNS["weights stay"]
-    spec = registry.get(family).from_mapping(parameters)
-    write_hardware(spec, tmp_path)
-    (file,) = (tmp_path / "rtl").glob("systolic_shell_*.v")
-    text = file.read_text()
-    changed = text.replace("= stall_output_held[31:24] + 1'h1;", "= stall_output_held[31:24] - 1'h1;")
-    assert changed != text
-    file.write_text(changed)
-    report = cosim.check(spec, tmp_path, cosim.cases(spec, 8, 1))
+    counted = r"= stall_output_held\[31:24\] \+ 1'h1;"
+    report = reported(
+        tmp_path, "weights stay", "systolic_shell", counted, "= stall_output_held[31:24] - 1'h1;"
+    )
     assert [part.name for part in report.checks if not part.ok] == ["counters"]
     assert report.failure is not None and report.failure.startswith(
         "counters: register stall_output must read 0x"

@@ -13,7 +13,7 @@ import numpy as np
 
 from blueprint.systems.dma import Dma, Transfer
 from blueprint.systems.memory_port import MemoryPort, mixed
-from generator.emission import emit
+from generator.emission import Emitted, emit
 from generator.systems.dma import Reader, Writer
 from simulator.systems import dma as model
 from toolchain import cxxrtl, process, verilator
@@ -58,16 +58,21 @@ class Found:
     image: bytes = b""
 
 
-def program(dma: Dma, folder: Path, edit: tuple[str, str] | None = None, engine: str = "cxxrtl") -> Path:
-    """The bench around a mover; ``edit`` replaces a piece of the Verilog: a failing twin."""
-    block = (Reader if dma.reads else Writer)(dma)
-    emitted = emit(block)
+def written(emitted: Emitted, path: Path, edit: tuple[str, str] | None) -> Path:
+    """All modules in one file; ``edit`` replaces a piece of the Verilog."""
     text = "\n".join(emitted.modules.values())
     if edit is not None:
         assert edit[0] in text, f"nothing to edit: {edit[0]!r}"
         text = text.replace(edit[0], edit[1], 1)
-    source = folder / "mover.v"
-    source.write_text(text)
+    path.write_text(text)
+    return path
+
+
+def program(dma: Dma, folder: Path, edit: tuple[str, str] | None = None, engine: str = "cxxrtl") -> Path:
+    """The bench around a mover; ``edit`` replaces a piece of the Verilog: a failing twin."""
+    block = (Reader if dma.reads else Writer)(dma)
+    emitted = emit(block)
+    source = written(emitted, folder / "mover.v", edit)
     mangle: Any = ENGINES[engine].mangle
     harness = resources.files("simulator.rtl").joinpath("harness")
     lines = [f"#define PORT_{name} {mangle(name)}" for name in block.pins]

@@ -30,6 +30,7 @@ from generator.systems.top import SystemTop
 from simulator.simulate import simulate
 from simulator.systems import rtl
 from simulator.systems.machine import Machine, Trace
+from tests.systems.dma_bench import written
 
 SIZE = 1 << 17
 #: Where the programs stand, and from where on operands and results do.
@@ -42,12 +43,7 @@ def program(
     """The bench around a top; ``edit`` replaces a piece of the Verilog: a failing twin."""
     top = SystemTop(hardware)
     emitted = emit(top)
-    text = "\n".join(emitted.modules.values())
-    if edit is not None:
-        assert edit[0] in text, f"nothing to edit: {edit[0]!r}"
-        text = text.replace(edit[0], edit[1], 1)
-    source = folder / "top.v"
-    source.write_text(text)
+    source = written(emitted, folder / "top.v", edit)
     pins = {name: len(signal) for name, (_, signal) in top.pins.items()}
     return rtl.executable(hardware, [source], pins, emitted.top, engine)
 
