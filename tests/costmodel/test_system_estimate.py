@@ -52,6 +52,19 @@ def test_time_of_a_token_by_hand() -> None:
     assert found.time.seconds == pytest.approx(sum(step.compute for step in found.time.steps), rel=1e-3)
 
 
+@pytest.mark.parametrize("file", [TINY, EXAMPLES / "tiny_decoder" / "system.yaml"])
+def test_cycles_of_operations_add_up_to_the_last_digit(file: Path) -> None:
+    """Numbers of operations of a host are no whole ones: each that is shown is within one of its own."""
+    answer = estimate(file, context=100, prompt=10)
+    for name, phase in answer["phases"].items():
+        cycles = [row["cycles"] for row in phase["operations"]]
+        assert sum(cycles) == phase["cycles"] == round(phase["seconds"] * answer["clock_mhz"] * 1e6), name
+        waits = [row["wait_cycles"] for row in phase["operations"]]
+        system = read_system(file)
+        steps = costs.estimate(system, system.largest, ASAP7, 100, 10).phases[name].time.steps
+        assert abs(sum(waits) - sum(step.wait for step in steps) * answer["clock_mhz"] * 1e6) <= 0.5 + 1e-6
+
+
 def test_traffic_bounds_a_token_from_below_and_energy_of_memory_is_that_of_its_bits() -> None:
     answer = estimate(HOSTED_2B4T, model="bitnet_2b4t", context=1024)
     decode = answer["phases"]["decode"]
