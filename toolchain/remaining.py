@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 
-#: Seconds in which an expected end moves most of the way to a new one.
-_SMOOTHED_S = 15.0
+#: Seconds in which an expected end moves most of the way to a new one, and the most as a share of the time so far.
+_SMOOTHED_S, _SHARE = 15.0, 0.5
 
 
 class Remaining:
@@ -27,9 +27,10 @@ class Remaining:
         made, left = done - self._before, max(0.0, total - done)
         if made <= 0 or not left:
             return 0.0
-        end = now + (now - self._begin) / made * left
-        if self._end is not None:
-            moved = -math.expm1((self._last - now) / _SMOOTHED_S)
+        spent = now - self._begin
+        end = now + spent / made * left
+        if self._end is not None and spent:
+            moved = -math.expm1((self._last - now) / min(_SMOOTHED_S, _SHARE * spent))
             end = self._end + moved * (end - self._end)
         self._end, self._last = end, now
         return max(0.0, end - now)
