@@ -329,7 +329,7 @@ def test_a_trace_has_a_track_for_the_unit() -> None:
 if ALL:  # a minute each to build
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("head", ["integers", "tables"])
+    @pytest.mark.parametrize("head", ["integers", "tables", "matrix"])
     def test_rtl_has_the_tokens_and_the_cycles_of_the_simulator(head: str, tmp_path: Path) -> None:
         """Two tokens behind a prompt of two; an instruction of the unit that takes a cycle more is found."""
         made, shown = found(head), image.of_compiled(found(head))
@@ -338,10 +338,11 @@ if ALL:  # a minute each to build
             decoded = decoding.decode(made.hardware, shown, TOKENS[:2], 2, port(memory))
             proof = proving.prove(made.hardware, bench, shown, TOKENS[:2], decoded, port(memory))
             assert proof.findings == [] and proof.tokens == decoded.tokens and len(proof.tokens) == 2
-        spans = decoded.trace.spans["head"]
+        unit = made.hardware.head
+        spans = decoded.trace.spans[unit]
         spans[-1] = dataclasses.replace(spans[-1], end=spans[-1].end + 1)
         told = proving.prove(made.hardware, bench, shown, TOKENS[:2], decoded, port(memory)).findings
-        assert len(told) == 1 and told[0].startswith(f"head: instruction {len(spans) - 1} (start head")
+        assert len(told) == 1 and told[0].startswith(f"{unit}: instruction {len(spans) - 1} (start {unit}")
 
     @pytest.mark.slow
     def test_flip_flops_are_those_of_the_netlist() -> None:
