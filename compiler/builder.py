@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from blueprint.errors import ParamError
 from blueprint.systems.control import UNIT_BYTES
 from blueprint.systems.instructions import (
+    EVERY,
     HOLD,
     INDICES,
     KEEP,
@@ -24,7 +25,6 @@ from blueprint.systems.instructions import (
     NARROW_BIT,
     REPEAT,
     TOKENS_MOST,
-    UNITS,
     Instruction,
 )
 from blueprint.systems.staging import Staged
@@ -56,8 +56,8 @@ class _Draft:
 
     def settled(self) -> Instruction:
         """The instruction, units in their order."""
-        wait = tuple(unit for unit in UNITS if unit in self.wait)
-        signal = tuple(unit for unit in UNITS if unit in self.signal)
+        wait = tuple(unit for unit in EVERY if unit in self.wait)
+        signal = tuple(unit for unit in EVERY if unit in self.signal)
         return Instruction(self.kind, self.unit, wait, signal, self.register, self.value)
 
 
@@ -150,9 +150,9 @@ class Builder:
         self.outputs = {field.name: field for field in outputs}
         self._token_place = len(inputs)
         self._drafts: list[_Draft] = []
-        self._starts: dict[str, list[_Draft]] = {unit: [] for unit in UNITS}
-        self._knows: dict[str, dict[str, int]] = {unit: dict.fromkeys(UNITS, -1) for unit in UNITS}
-        self._ends: dict[str, list[dict[str, int]]] = {unit: [] for unit in UNITS}
+        self._starts: dict[str, list[_Draft]] = {unit: [] for unit in EVERY}
+        self._knows: dict[str, dict[str, int]] = {unit: dict.fromkeys(EVERY, -1) for unit in EVERY}
+        self._ends: dict[str, list[dict[str, int]]] = {unit: [] for unit in EVERY}
         self._taken: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._registers: dict[tuple[str, int], tuple[str, int]] = {}
         self._full: dict[str, deque[_Held]] = {name: deque() for name in (*self.inputs, *self.outputs)}

@@ -20,7 +20,7 @@ from compiler.calibration import Steps
 from compiler.contents import Contents
 from compiler.layout import Layout
 from compiler.passes import Pass
-from compiler.placing import constants, place_tables, place_tensors, place_weights
+from compiler.placing import constants, place_head, place_tables, place_tensors, place_weights
 from compiler.plan import Machine, Tile, reserve
 from compiler.prompts import BLOCK, DECODE, PROMPT
 from compiler.purpose import Purpose
@@ -105,7 +105,7 @@ def _planned(
     _check_numbers(machine)
     layout = Layout()
     reserve(layout, machine)
-    tiles = place_weights(layout, machine, contents)
+    tiles = (*place_weights(layout, machine, contents), *place_head(layout, machine, contents))
     place_tensors(layout, machine, contents)
     place_tables(layout, machine, contents)
     places = constants(layout, machine, contents)
@@ -117,7 +117,7 @@ def _planned(
         reason = instructions.refusal(program.instructions, QUEUE_DEPTH)
         if reason is not None:
             raise AssertionError(reason)  # what instructions need decides their tokens
-        data = np.frombuffer(instructions.assemble(program.instructions), np.uint8)
+        data = np.frombuffer(instructions.assemble(program.instructions, hardware.queues), np.uint8)
         layout.place(program.region, data, f"program of a pass: {name}")
         programs.append(program)
     size = 1 << hardware.load.address_width
@@ -175,12 +175,13 @@ def _check_windows(hardware: Hardware, checkpoint: Checkpoint) -> None:
 
 def _check_numbers(machine: Machine) -> None:
     """Check that integers of 8 bits go from unit to unit, and floats of one format. Raises ``ParamError``."""
-    product, attends, rows = machine.product, machine.attends, machine.rows
+    attends, rows = machine.attends, machine.rows
     cached = () if attends.packed else (attends.key, attends.value)
     floats = rows.out.rounds or rows.out.field.format
-    for field in (product.act, attends.query, *cached):
+    inputs = [unit.act for unit in machine.units_of_products]
+    for field in (*inputs, attends.query, *cached):
         kind = f"{field.field.format} of {field.field.width} bits"
-        if attends.floats and field is not product.act:
+        if attends.floats and field not in inputs:
             if field.field.format != floats:
                 what = f"must be {floats}, as the vector unit gives it, not {kind}"
                 raise ParamError(f"Field {field.name} {what}")
@@ -188,7 +189,8 @@ def _check_numbers(machine: Machine) -> None:
             raise ParamError(
                 f"Field {field.name} must be integers of 8 bits, as the vector unit gives them, not {kind}"
             )
-    if not machine.rows.spec.dequantizes or rows.x.container != product.result.container:
-        raise ParamError(
-            "The vector unit must take the sums of the matrix unit as its rows (dequantizes: true)"
-        )
+    for unit in machine.units_of_products:
+        if not machine.rows.spec.dequantizes or rows.x.container != unit.result.container:
+            raise ParamError(
+                f"The vector unit must take the sums of the {unit.name} unit as its rows (dequantizes: true)"
+            )

@@ -40,10 +40,10 @@ class Contents:
             return self._angles()
         return self.checkpoint.dense[layer, role].read().astype(np.float64)
 
-    def rows(self, role: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """A table as integers of 8 bits, and what those of each row are multiplied by."""
+    def rows(self, role: str, levels: float = LEVELS) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """A table as integers up to ``levels``, and what those of each row are multiplied by."""
         table = self.tensor(None, role)
-        scale = (np.abs(table).max(axis=1) / LEVELS).astype(np.float32)
+        scale = (np.abs(table).max(axis=1) / levels).astype(np.float32)
         scale[scale == 0] = 1
         return np.rint(table / scale[:, None]).astype(np.int64), scale
 

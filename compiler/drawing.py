@@ -54,6 +54,6 @@ def drawn(image: Image, hardware: Hardware, temperature: float, seed: int, top_k
         for one in image.programs[DECODE]
     )
     data, at = image.data.copy(), image.pages[DECODE] * PAGE - image.base
-    code = np.frombuffer(instructions.assemble(program), np.uint8)
+    code = np.frombuffer(instructions.assemble(program, hardware.queues), np.uint8)
     data[at : at + code.size] = code
     return replace(image, data=data, programs={**image.programs, DECODE: program})

@@ -20,7 +20,7 @@ from blueprint.files.tree import show
 from blueprint.systems import instructions
 from blueprint.systems.address_map import PAGE
 from blueprint.systems.control import Hardware
-from blueprint.systems.instructions import WORD_BYTES, Instruction
+from blueprint.systems.instructions import UNITS, WORD_BYTES, Instruction
 from checkpoints.digest import digest
 from checkpoints.faults import fault
 from compiler.compile import Compiled
@@ -42,7 +42,8 @@ PROGRAM_KEYS: dict[str, type] = {"page": int, "instructions": int, "notes": list
 class Image:
     """An image that a system runs: memory from ``base`` on, programs, and where tokens are.
 
-    A pass takes a token of each of ``batch`` sequences, whose tokens lie ``stride`` bytes apart.
+    A pass takes a token of each of ``batch`` sequences, whose tokens lie ``stride`` bytes apart. ``units`` are those of
+    the hardware that have queues.
     """
 
     base: int
@@ -57,6 +58,7 @@ class Image:
     block: int = 1
     batch: int = 1
     stride: int = 0
+    units: tuple[str, ...] = UNITS
 
     def tokens_of(self, sequence: int) -> int:
         """Address of the first token of a sequence."""
@@ -78,7 +80,7 @@ def of_compiled(compiled: Compiled) -> Image:
     weights = digest(compiled.checkpoint.source)
     return Image(
         layout.base, layout.image(), programs, pages, notes, tokens.base, model.context, model.vocab, weights,
-        compiled.block, batch, tokens.size // batch * (batch > 1),
+        compiled.block, batch, tokens.size // batch * (batch > 1), compiled.hardware.queues,
     )  # fmt: skip
 
 
@@ -136,7 +138,7 @@ def listing(image: Image, cycles: Mapping[str, Sequence[int]]) -> str:
         ):
             took = "" if time < 0 else f"{time}"
             parts.append(
-                f"{number:8d}  {one.encode():016x}  {size or '':>5}  {took:>6}  {purpose!s:<24}  {one}\n"
+                f"{number:8d}  {one.encode(image.units):016x}  {size or '':>5}  {took:>6}  {purpose!s:<24}  {one}\n"
             )
     return "".join(parts)
 
@@ -173,7 +175,7 @@ def read(folder: Path, hardware: Hardware) -> Image:
         if at < 0 or one["instructions"] < 0 or at + WORD_BYTES * one["instructions"] > data.size:
             raise fault(path, f"program {name} must lie in {DATA}, and does not")
         code = data[at : at + WORD_BYTES * one["instructions"]].tobytes()
-        programs[name], pages[name] = instructions.disassemble(code), one["page"]
+        programs[name], pages[name] = instructions.disassemble(code, hardware.queues), one["page"]
         notes[name] = [_note(path, name, note) for note in one["notes"]]
         if len(notes[name]) != len(programs[name]):
             what = f"notes of program {name} must be {len(programs[name])}, one for each instruction"
@@ -183,7 +185,18 @@ def read(folder: Path, hardware: Hardware) -> Image:
     beside = said.get("batch", 1), said.get("tokens_stride", 0)
     if not all(is_kind(one, int) for one in beside):
         raise fault(path, f"batch and tokens_stride must be integers, not {beside[0]!r} and {beside[1]!r}")
-    return Image(said["base"], data, programs, pages, notes, *sizes, said["checkpoint"], block, *beside)
+    return Image(
+        said["base"],
+        data,
+        programs,
+        pages,
+        notes,
+        *sizes,
+        said["checkpoint"],
+        block,
+        *beside,
+        hardware.queues,
+    )
 
 
 def _note(path: Path, name: str, note: Any) -> tuple[Purpose, int]:

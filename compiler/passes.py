@@ -17,8 +17,9 @@ from blueprint.systems.staging import Staged
 from blueprint.workloads.tasks import COPY
 from compiler.builder import POSITION, RING, TOKEN, Builder, Moved
 from compiler.layout import Layout
-from compiler.plan import DOT, RESIDUALS, UNGATED, WORD, Machine, Tile
+from compiler.plan import DOT, RESIDUALS, SCORED, UNGATED, WORD, Machine, Tile
 from compiler.purpose import ATTENTION, HEAD, NO_LAYER, SCORES, Purpose, layer_mark
+from compiler.units import Product
 
 #: Most bytes of the head in one load: cycles of a longer load would be simulated for every phase of the memory.
 _HEAD_BYTES = 1 << 16
@@ -31,6 +32,14 @@ class Places:
     weights: Mapping[tuple[int, str], int]
     attention: Mapping[tuple[int, int, str], int]
     one: int
+
+
+class _Stream:
+    """The tiles of a unit of products in the order of a pass: how many are loaded, and how many were run."""
+
+    def __init__(self, unit: Product) -> None:
+        self.unit, self.tiles = unit, list[Tile]()
+        self.fetched = self.used = 0
 
 
 @dataclass(frozen=True)
@@ -63,8 +72,11 @@ class Pass:
         self.model, self.shapes = machine.model, machine.shapes
         self.builder = Builder(machine.units.inputs, machine.units.outputs, machine.hardware.width)
         last = self.model.layers - 1
-        self.tiles = [tile for tile in tiles if head or tile.layer < last or tile.product == "kv"]
-        self.fetched = self.used = 0
+        mine = [tile for tile in tiles if head or tile.layer < last or tile.product == "kv"]
+        self.streams: dict[str, _Stream] = {}
+        for tile in mine:
+            unit = machine.of(tile.product)
+            self.streams.setdefault(unit.name, _Stream(unit)).tiles.append(tile)
         self.residual = 0
         self.mark = NO_LAYER
         self.tokens, self.slot = tokens, 0
@@ -167,11 +179,25 @@ class Pass:
 
     def _next_token(self) -> None:
         last, gain = self.model.layers - 1, self._gain(None, "final_norm")
+        if self.machine.scorer is not None:
+            for _ in self._each():
+                self._residual(last, "down", "norm+quantize", gain, self._head_input())
+            self._product(self.model.layers, SCORED)
+            for _ in self._each():
+                self._scores()
+            return
         for _ in self._each():
             into = Moved(self._mine("last")[0], self.model.hidden * self.machine.rows.out.container)
             self._residual(last, "down", "norm", gain, {"out": into})
         for _ in self._each():
             self._scores()
+
+    def _head_input(self) -> dict[str, Moved]:
+        """The vector that the head is a product of, with its scale."""
+        return {
+            "quantized": self._vector(f"{SCORED} in", self.model.hidden),
+            "scale": self._vector(f"{SCORED} scale", 1),
+        }
 
     def _quantized(self, layer: int, step: str, role: str, source: str, length: int, product: str) -> None:
         """Quantize the results of attention, normed where there is a sub-norm."""
@@ -325,44 +351,49 @@ class Pass:
         self.builder.load("vector.x.row_scale", Moved(row, WORD, rows))
 
     def _fetch(self) -> None:
-        """Load the weights of the next tile, if there is room for them."""
-        name = self.machine.product.weights.name
-        if self.fetched < len(self.tiles) and self.tiles[self.fetched].beats <= self.builder.room(name):
-            self._load_weights()
+        """Load the weights of the next tile, if there is room for them; those of the head behind all others."""
+        for stream in self.streams.values():
+            if stream.fetched < len(stream.tiles):
+                room = self.builder.room(stream.unit.weights.name)
+                if stream.tiles[stream.fetched].beats <= room:
+                    self._load_weights(stream)
+                return
 
-    def _load_weights(self) -> None:
-        tile = self.tiles[self.fetched]
-        self.builder.purpose = Purpose(
-            layer_mark(tile.layer), tile.product, f"from {tile.first}", weights=True
-        )
-        self.builder.load(self.machine.product.weights.name, Moved(tile.address, tile.size))
-        self.fetched += 1
+    def _load_weights(self, stream: _Stream) -> None:
+        tile = stream.tiles[stream.fetched]
+        self.builder.purpose = Purpose(self._mark(tile), tile.product, f"from {tile.first}", weights=True)
+        self.builder.load(stream.unit.weights.name, Moved(tile.address, tile.size))
+        stream.fetched += 1
+
+    def _mark(self, tile: Tile) -> str:
+        return HEAD if tile.product == SCORED else layer_mark(tile.layer)
 
     def _product(self, layer: int, name: str) -> None:
         """All tiles of a product."""
-        while self.used < len(self.tiles) and (
-            (tile := self.tiles[self.used]).layer == layer and tile.product == name
+        stream = self.streams[self.machine.of(name).name]
+        while stream.used < len(stream.tiles) and (
+            (tile := stream.tiles[stream.used]).layer == layer and tile.product == name
         ):
-            if self.fetched == self.used:
-                self._load_weights()
+            if stream.fetched == stream.used:
+                self._load_weights(stream)
             for slot in self._each():
-                self._tile(tile, last=slot == self.tokens - 1)
-            self.used += 1
+                self._tile(stream.unit, tile, last=slot == self.tokens - 1)
+            stream.used += 1
 
-    def _tile(self, tile: Tile, *, last: bool) -> None:
+    def _tile(self, unit: Product, tile: Tile, *, last: bool) -> None:
         """The run of a tile on the vector of a slot; its weights stay for the next slot."""
-        unit, builder, name = self.machine.product, self.builder, tile.product
-        builder.purpose = Purpose(layer_mark(tile.layer), name, f"from {tile.first}")
+        builder, name = self.builder, tile.product
+        builder.purpose = Purpose(self._mark(tile), name, f"from {tile.first}")
         source = self._at(f"{'kv' if name == 'q' else name} in")
         builder.load(unit.act.name, Moved(source, unit.activations(tile.k) * unit.act.container))
         for register, value in unit.set_registers(tile.k, tile.n).items():
-            builder.put("matrix", register, value)
+            builder.put(unit.name, register, value)
         if unit.weights.replays:
-            builder.put("matrix", REPEAT, self.tokens)
+            builder.put(unit.name, REPEAT, self.tokens)
         container = unit.result.container
         moved = Moved(self._at(f"{name} sums") + tile.first * container, tile.n * container)
         builder.run(
-            "matrix", {unit.result.name: _words(unit.result, moved)}, unit.weights.name, leaves=not last
+            unit.name, {unit.result.name: _words(unit.result, moved)}, unit.weights.name, leaves=not last
         )
         builder.store(unit.result.name, moved)
 
@@ -400,23 +431,32 @@ class Pass:
         builder.store(unit.result.name, moved)
 
     def _scores(self) -> None:
-        """Dot products with all rows of the head while these are loaded, and the number of the largest."""
+        """Dot products with all rows of the head while these are loaded, and the number of the largest.
+
+        Where a unit of products gave the scores, a row is the digits of one, and the other factor what they count.
+        """
         unit, builder, model, table = self.machine.rows, self.builder, self.model, self.machine.table
-        task = unit.check(table.chain(DOT), model.hidden, model.vocab)
-        self.machine.check_pace()
+        exact = self.machine.scorer is None
+        length, integers = model.hidden if exact else self.machine.score_length, table.integers or not exact
+        task = unit.check("dequantize+dot" if integers else DOT, length, model.vocab)
+        if exact:
+            self.machine.check_pace()
         builder.purpose = Purpose(HEAD, SCORES)
-        beats = model.hidden // unit.lanes
-        if not table.integers:
+        beats = length // unit.lanes
+        if not integers:
             self._scales(self.places.one, self.places.one, 1, False)
-        builder.hold("vector", beats if table.integers else beats * model.vocab, model.vocab)
+        builder.hold("vector", beats if integers else beats * model.vocab, model.vocab)
         for register, value in unit.set_registers(task).items():
             builder.put("vector", register, value, position=register == unit.drawn_by)
         index = self.machine.units.by_name["vector.out.index"]
         # Staging takes no other vector while that of the slot before goes round, and no load may wait there.
         builder.run("vector", {index.name: 1}, opens=self.tokens > 1)
-        last = Moved(self._mine("last")[0], model.hidden * unit.gain.container)
-        builder.load(unit.gain.name, last, free=True)
-        self._head_rows()
+        factor = self._mine("last")[0] if exact else self.layout["digits"].base
+        builder.load(unit.gain.name, Moved(factor, length * unit.gain.container), free=True)
+        if exact:
+            self._head_rows()
+        else:
+            self._score_rows(length)
         tokens = self._mine("tokens")
         next_token = Moved(tokens[0] + WORD, WORD, 1, WORD, POSITION, tokens)
         builder.store(index.name, next_token)
@@ -438,6 +478,21 @@ class Pass:
             moved = Moved(base + first * row, row, count, row)
             last = first + count == model.vocab
             builder.load(unit.x.name, moved, last=last, free=True, narrow=table.narrow)
+
+    def _score_rows(self, length: int) -> None:
+        """Load the scores of all rows, with the scales of rows and of the vector in front of them.
+
+        A row begins with the digits of a score and goes on with those behind them.
+        """
+        unit, builder, model, machine = self.machine.rows, self.builder, self.model, self.machine
+        first, stride = self._at(f"{SCORED} sums"), machine.digits * unit.x.container
+        for at in range(0, model.vocab, machine.scales_at_once):
+            count = min(machine.scales_at_once, model.vocab - at)
+            steps = self.layout["head steps"].base + WORD * at
+            builder.load("vector.x.weight_scale", Moved(steps, WORD * count), free=True)
+            builder.load("vector.x.row_scale", Moved(self._at(f"{SCORED} scale"), WORD, count), free=True)
+            moved = Moved(first + at * stride, length * unit.x.container, count, stride)
+            builder.load(unit.x.name, moved, last=at + count == model.vocab, free=True)
 
 
 def _words(field: Staged, moved: Moved) -> int:

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blueprint.arithmetic import floating
+from blueprint.systems.description import levels
 from blueprint.systems.staging import Staged
 from checkpoints.names import LINEAR
 from compiler.calibration import Steps
 from compiler.contents import Contents
 from compiler.layout import Constants, Layout, Octets, contained
 from compiler.passes import Places
-from compiler.plan import PRODUCTS, UNGATED, WORD, Machine, Tile
+from compiler.plan import PRODUCTS, SCORED, UNGATED, WORD, Machine, Tile
 
 #: Norms of a layer, and those in front of the output and of the down projection.
 _NORMS, _SUB_NORMS = ("attention_norm", "ffn_norm"), ("attention_sub_norm", "ffn_sub_norm")
@@ -42,6 +43,47 @@ def _tiles(machine: Machine) -> Iterator[Tile]:
                 count, size = machine.product.size(k, n)
                 yield Tile(layer, name, first, k, n, offset, count, size)
                 offset += size
+
+
+def place_head(layout: Layout, machine: Machine, contents: Contents | None) -> tuple[Tile, ...]:
+    """Place the weights, scales and digits of a head whose scores are products; returns its tiles, or none."""
+    unit, model = machine.scorer, machine.model
+    if unit is None:
+        return ()
+    k, n = machine.shape(SCORED)
+    found, offset = list[Tile](), 0
+    for first, count in machine.cut(SCORED):
+        beats, size = unit.size(k, count)
+        found.append(Tile(model.layers, SCORED, first, k, count, offset, beats, size))
+        offset += size
+    data: Octets | int = offset
+    scales: Octets | int = model.vocab * WORD
+    if contents is not None:
+        role = "embedding" if model.tied_embeddings else "head"
+        rows, steps = contents.rows(role, levels(unit.spec))
+        codes = np.zeros((n, k), np.int8)
+        codes[: model.vocab * machine.digits] = in_digits(rows, machine.digits)
+        parts = [unit.beats(codes[one.first : one.first + one.n]).reshape(-1) for one in found]
+        data, scales = np.concatenate(parts), steps.view(np.uint8)
+    base = layout.place("head weights", data, "weights of the head in the order of their beats").base
+    layout.place("head steps", scales, "scale of every row of the head")
+    powers = np.zeros(machine.score_length)
+    powers[: machine.digits] = 3.0 ** np.arange(machine.digits)
+    gain = machine.rows.gain.container
+    layout.place("digits", _floats(machine, gain, powers), "what the digits of a score count")
+    return tuple(tile.moved(base) for tile in found)
+
+
+def in_digits(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Integers as so many balanced ternary digits in rows one below the other, the lowest first; one is the integer."""
+    if count == 1:
+        return rows
+    found, left = [], rows
+    for _ in range(count):
+        digit = (left + 1) % 3 - 1
+        found.append(digit)
+        left = (left - digit) // 3
+    return np.stack(found, axis=1).reshape(-1, rows.shape[1])
 
 
 def _beats(machine: Machine, tiles: list[Tile], contents: Contents) -> Iterator[Octets]:
@@ -95,7 +137,8 @@ def _tensors(machine: Machine) -> Iterator[_Tensor]:
 def place_tables(layout: Layout, machine: Machine, contents: Contents | None) -> None:
     """Place the rows of the embedding and of the head, and their scales where they are integers."""
     model, table = machine.model, machine.table
-    roles = {"embedding": "embedding"} | ({} if model.tied_embeddings else {"head": "LM head"})
+    exact = machine.scorer is None and not model.tied_embeddings
+    roles = {"embedding": "embedding"} | ({"head": "LM head"} if exact else {})
     for role, text in roles.items():
         data: Octets | int = model.vocab * model.hidden * table.container
         scales: Octets | int = model.vocab * WORD

@@ -9,7 +9,7 @@ from blueprint.errors import ParamError
 from blueprint.numbers import ceil_div
 from blueprint.systems.address_map import PAGE
 from blueprint.systems.control import Hardware
-from blueprint.systems.description import INTEGERS
+from blueprint.systems.description import INTEGERS, digits
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import COPY
 from compiler.layout import ALIGNMENT, Layout
@@ -25,11 +25,16 @@ WORD = 4
 UNGATED = "ones of the activation"
 #: The operation of the head.
 DOT = "dot"
+#: The product of the head, where a unit of products gives its scores.
+SCORED = "head"
 
 
 @dataclass(frozen=True)
 class Tile:
-    """Outputs ``first`` to ``first + n`` of a product of ``k`` inputs; its weights are at ``address``."""
+    """Outputs ``first`` to ``first + n`` of a product of ``k`` inputs; its weights are at ``address``.
+
+    That of the head is of the layer behind the last one.
+    """
 
     layer: int
     product: str
@@ -128,7 +133,10 @@ class Machine:
         #: Positions of which the cache has keys and values; beyond so many a new one takes the place of the oldest.
         self.kept = min(model.context, hardware.window or model.context)
         self.attends = Attends(self.units, model.heads // model.kv_heads, self.kept)
-        self.tiles = {name: self.product.outputs(*self.shapes.product(name)) for name in PRODUCTS}
+        #: The unit that scores the vocabulary by products, and the columns of a score; none where scores are exact.
+        self.scorer = Product(self.units, hardware.head) if hardware.head else None
+        self.digits = digits(self.scorer.spec) if self.scorer else 0
+        self.tiles = {name: self.of(name).outputs(*self.shape(name)) for name in self.products}
         #: Tokens of a prompt that one pass takes.
         self.block = side_by_side(hardware, model)
         check_batch(hardware, model, batch)
@@ -142,6 +150,43 @@ class Machine:
             raise ParamError(f"Block must be 1 token {what}, not {self.block}")
 
     @property
+    def products(self) -> tuple[str, ...]:
+        """Names of all products."""
+        return (*PRODUCTS, *[SCORED] * (self.scorer is not None))
+
+    @property
+    def units_of_products(self) -> tuple[Product, ...]:
+        """The unit of the layers' products, and that of the head where one scores."""
+        return (self.product, *([self.scorer] if self.scorer is not None else []))
+
+    def of(self, name: str) -> Product:
+        """The unit that runs a product."""
+        return self.scorer if name == SCORED and self.scorer is not None else self.product
+
+    def shape(self, name: str) -> tuple[int, int]:
+        """Inputs and outputs of a product; those of the head are filled up to whole columns."""
+        if name != SCORED:
+            return self.shapes.product(name)
+        step = self.of(name).result.elements
+        return self.model.hidden, ceil_div(self.model.vocab * self.digits, step) * step
+
+    @cached_property
+    def score_length(self) -> int:
+        """Elements of a row in which the vector unit takes a score: as many as memory gives in the time of a row.
+
+        Behind the digits of a score it has those of the next ones, which count nothing. Raises ``ParamError``.
+        """
+        rows = self.rows
+        most = int(rows.spec.length_max) // rows.lanes
+        for beats in range(ceil_div(self.digits, rows.lanes), most + 1):
+            length = beats * rows.lanes
+            given = length * rows.x.container * 8 / self.hardware.width
+            if given >= rows.pace(f"dequantize+{DOT}", length, self.model.vocab):
+                return length
+        what = f"take a score in as many cycles as memory gives {most * rows.lanes} elements, its longest row"
+        raise ParamError(f"The vector unit must {what}: give the memory a narrower port")
+
+    @property
     def slots(self) -> int:
         """Tokens of the widest pass, each of which has vectors of its own in memory."""
         return max(self.block, self.batch)
@@ -152,7 +197,7 @@ class Machine:
         x, integers = self.rows.x, self.hardware.embedding == INTEGERS
         narrow, wide = Table(x.narrow, True, integers), Table(x.container, False, integers)
         keeps_up = self._cycles(narrow) >= self._pace(narrow)
-        return narrow if x.narrow and keeps_up else wide
+        return narrow if x.narrow and (keeps_up or self.scorer is not None) else wide
 
     def _cycles(self, table: Table) -> float:
         """Cycles in which memory gives a row."""
@@ -179,7 +224,7 @@ class Machine:
 
     def cut(self, product: str) -> list[tuple[int, int]]:
         """First output and number of outputs of every tile of a product, as even as whole columns allow."""
-        n, step = self.shapes.product(product)[1], self.product.result.elements
+        n, step = self.shape(product)[1], self.of(product).result.elements
         count = ceil_div(n, self.tiles[product])
         each = ceil_div(n // step, count) * step
         return [(first, min(each, n - first)) for first in range(0, n, each)]
@@ -204,12 +249,20 @@ def reserve(layout: Layout, machine: Machine) -> None:
             each(f"{name} in", machine.product.activations(k), f"integers that {name} is a product of")
             each(f"{name} scale", WORD, "their scale")
         each(f"{name} sums", n * sums, f"sums of product {name}")
+    if machine.scorer is not None:
+        k, n = machine.shape(SCORED)
+        container = machine.scorer.result.container
+        each(f"{SCORED} in", machine.scorer.activations(k), "integers that the head is a product of")
+        each(f"{SCORED} scale", WORD, "their scale")
+        behind = machine.score_length * container  # the last row of the vector unit ends there
+        each(f"{SCORED} sums", n * container + behind, "sums of the head, and what is read behind them")
     each("queries", shapes.query * machine.attends.query.container, "rotated queries")
     each("mixed", shapes.query * machine.attends.result.container, "results of attention")
     if model.gated:
         each("up", model.ffn * number, "what the gate multiplies")
-    last = ceil_div(model.hidden * number, ALIGNMENT) * ALIGNMENT
-    layout.reserve("last", machine.batch * last, "what the head scores")
+    if machine.scorer is None:
+        last = ceil_div(model.hidden * number, ALIGNMENT) * ALIGNMENT
+        layout.reserve("last", machine.batch * last, "what the head scores")
     for layer in range(model.layers):
         for name in ("keys", "values"):
             size = ceil_div(machine.kept * machine.attends.size(shapes.keys), PAGE) * PAGE

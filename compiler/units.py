@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from blueprint.errors import ParamError
 from blueprint.numbers import ceil_div
 from blueprint.spec import Spec
 from blueprint.systems.control import Hardware
-from blueprint.systems.staging import PACKED, PACKED_LEVELS, Staged, is_code
+from blueprint.systems.staging import PACKED, PACKED_LEVELS, PRODUCTS, Staged, is_code
 from blueprint.workloads.tasks import Attention, Gemm, Rowwise
 
 Octets = NDArray[np.uint8]
@@ -74,20 +74,21 @@ class Units:
 
 
 class Product:
-    """The unit of products: the fields of its vector and weights, and how many outputs a run may have.
+    """A unit of products: the fields of its vector and weights, and how many outputs a run may have.
 
-    Raises ``ParamError`` for a unit whose weights are no words of codes.
+    Raises ``ParamError`` for a unit whose weights are no words of codes, or of a head integers of 8 bits.
     """
 
-    def __init__(self, units: Units) -> None:
-        self.spec: Any = units.spec("matrix")
+    def __init__(self, units: Units, name: str = PRODUCTS) -> None:
+        self.name, self.spec = name, cast(Any, units.spec(name))
         self.registers = register_numbers(self.spec)
-        self.act, self.weights = units.of("matrix", "act"), units.of("matrix", "wgt")
-        self.result = units.of("matrix", "out", "out")
-        if not is_code(self.weights.field) or self.weights.field.encoding in ("flexible", "n_of_m"):
-            raise ParamError(
-                f"Weights of the matrix unit must be ternary words, not {self.weights.field.code} elements"
-            )
+        self.act, self.weights = units.of(name, "act"), units.of(name, "wgt")
+        self.result = units.of(name, "out", "out")
+        field = self.weights.field
+        integers = name != PRODUCTS and (field.format, field.width, field.encoding) == ("int", 8, "")
+        if not integers and (not is_code(field) or field.encoding in ("flexible", "n_of_m")):
+            wanted = "ternary words" + " or integers of 8 bits" * (name != PRODUCTS)
+            raise ParamError(f"Weights of the {name} unit must be {wanted}, not {field.code} elements")
         self._ordered: dict[tuple[int, int], bool] = {}
         self._sizes: dict[tuple[int, int], tuple[int, int]] = {}
 
@@ -98,7 +99,7 @@ class Product:
         """
         step = self.result.elements
         if n % step:
-            raise ParamError(f"Outputs must be multiples of the matrix unit's {step} columns, not {n}")
+            raise ParamError(f"Outputs must be multiples of the {self.name} unit's {step} columns, not {n}")
         self.check(k, step)
         beats, _ = self.size(k, step)
         groups: int = min(self.weights.depth // (2 * beats), n // step, self.spec.n_max // step)
@@ -112,7 +113,7 @@ class Product:
         """Check that one token's vector goes in and comes out in order. Raises ``ParamError``."""
         if not self.in_order(k, n):
             what = "take and give one token's vector in order, each element once (one token lane, one row, no tiles)"
-            raise ParamError(f"The matrix unit must {what}, and this design does not")
+            raise ParamError(f"The {self.name} unit must {what}, and this design does not")
 
     def in_order(self, k: int, n: int) -> bool:
         """True if a run of so many outputs takes one token's vector once and gives its results in order.

@@ -9,7 +9,7 @@ from blueprint.files import schemas
 from blueprint.record import Record
 from blueprint.systems import control, instructions, inventory
 from blueprint.systems.control import Hardware
-from blueprint.systems.instructions import FORMAT, KINDS, UNITS
+from blueprint.systems.instructions import KINDS, form
 from blueprint.systems.staging import Staged
 from blueprint.unit import flip_flops
 from blueprint.version import VERSION
@@ -55,7 +55,7 @@ def describe(hardware: Hardware, top: SystemTop, emitted: Emitted) -> dict[str, 
             "m_axi_store": hardware.store.parameters,
         },
         "registers": {r.name: register_entry(r, {}) for r in hardware.registers},
-        "instructions": _instructions(hardware.window),
+        "instructions": _instructions(hardware),
         "units": {name: _unit(hardware, name) for name in hardware.units},
         "staging": {
             "load": [_staged(one) for one in hardware.inputs],
@@ -67,19 +67,19 @@ def describe(hardware: Hardware, top: SystemTop, emitted: Emitted) -> dict[str, 
     }
 
 
-def _instructions(window: int) -> dict[str, Any]:
+def _instructions(hardware: Hardware) -> dict[str, Any]:
     """The instruction set: fields of a word, kinds, numbers of units and of registers."""
     return {
         "width": instructions.WIDTH,
-        "fields": _fields(FORMAT),
+        "fields": _fields(form(hardware.queues)),
         "kinds": {
             kind.name: {"code": kind.code, "fields": list(kind.fields), "meaning": kind.meaning}
             for kind in KINDS.values()
         },
-        "units": {unit: number for number, unit in enumerate(UNITS)},
+        "units": {unit: number for number, unit in enumerate(hardware.queues)},
         "transfer_registers": {name: number for number, name in enumerate(instructions.MOVED)},
         "staging_registers": dict(instructions.STAGED),
-        "indices": list(instructions.INDICES[: instructions.INDICES_PLAIN + (window > 0)]),
+        "indices": list(instructions.INDICES[: instructions.INDICES_PLAIN + (hardware.window > 0)]),
         "last_bit": instructions.LAST_BIT,
         "narrow_bit": instructions.NARROW_BIT,
         "tokens_most": instructions.TOKENS_MOST,

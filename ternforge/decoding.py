@@ -233,7 +233,7 @@ def simulate_system(
         from simulator.systems import chrome
 
         with output_file(path, (".json", ".json.gz"), "simulate", force=asked.force) as draft:
-            chrome.write(chrome.events(chrome.of_decoded(decoded, picture), clock), draft)
+            chrome.write(chrome.events(chrome.of_decoded(decoded, picture), hardware.queues, clock), draft)
         answer["trace"] = path
     return answer
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from blueprint.numbers import alone
-from blueprint.systems import control
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import System
 from costmodel.systems.estimate import AROUND, BUFFERED, MEMORY
@@ -25,7 +24,7 @@ class Energies:
         self._facts = decoders.technology_of(system, system, technology)
         found = costs.costs(system, self._facts)
         self._clock_hz = clock_mhz * 1e6
-        self._names = {unit: system.places[work] for unit, work in control.WORK.items()}
+        self._names = {role.name: system.places[role.work] for role in hardware.roles}
         self._costs = {unit: found.units[name] for unit, name in self._names.items()}
         self._peaks = {unit: int(hardware.units[unit].peak_macs) for unit in self._names}
         self._pj_per_byte = 8.0 * system.memory.energy_pj_per_bit

@@ -11,7 +11,6 @@ from typing import Any
 from blueprint.errors import ParamError
 from blueprint.systems import rules
 from blueprint.systems.description import System
-from blueprint.systems.instructions import UNITS
 from blueprint.systems.reader import read_system
 from blueprint.systems.runs import Runs
 from blueprint.workloads import model as models
@@ -91,7 +90,7 @@ def simulate_shapes(file: System | str | Path, asked: Asked, note: Note = silent
     decode = found["decode"]
     if path is not None:
         with output_file(path, TRACES, "simulate", force=asked.force) as draft:
-            chrome.write(chrome.events(shown, clock, decode["cycles"]), draft)
+            chrome.write(chrome.events(shown, plan.hardware.queues, clock, decode["cycles"]), draft)
     first = found["prefill"]["seconds"] if "prefill" in found else None
     return {
         "system": system.name,
@@ -167,7 +166,7 @@ def _phase(
         "cycles": cycles,
         "seconds": cycles / (clock * 1e6),
         "cycles_by_pass": [end - before for end, before in zip(ends, [0, *ends[:-1]], strict=True)],
-        "busy": {unit: found.busy[unit] / cycles for unit in UNITS},
+        "busy": {unit: found.busy[unit] / cycles for unit in plan.hardware.queues},
         "stalls": sums.stalls(found, cycles),
         "utilization": {
             unit: found.macs[unit] / (cycles * int(spec.peak_macs)) for unit, spec in units.items()

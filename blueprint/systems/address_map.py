@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from blueprint.numbers import ceil_div
 from blueprint.systems.description import EXACT, System
-from blueprint.systems.operations import SCALE_WIDTH, cache_bytes, packed_bytes
+from blueprint.systems.operations import SCALE_WIDTH, cache_bytes, head_columns, packed_bytes
 from blueprint.workloads.model import Model
 
 #: Bytes that a burst of AXI4 must not cross (IHI 0022, section A3.4.1): regions begin at a multiple.
@@ -53,7 +53,7 @@ def _sizes(system: System, model: Model) -> tuple[tuple[str, int, str], ...]:
     scales = len(shapes(model)) + 2 * model.kv_heads
     row = system.head.row_bytes(model.hidden)
     exact, stage = 0 if model.tied_embeddings else model.vocab * row, system.head.stage
-    first = 0 if stage == EXACT else packed_bytes(system, "head", model.hidden, model.vocab)
+    first = 0 if stage == EXACT else packed_bytes(system, "head", model.hidden, head_columns(system, model))
     angles = 0 if system.spec("positions") is None else model.context * model.head_dim * SCALE_WIDTH // 8
     copies = [("weights", model.layers * layer, "ternary weights in the order of their beats")]
     if system.spec("prefill") != system.spec("product"):

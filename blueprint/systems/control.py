@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -23,8 +23,8 @@ from blueprint.spec import Spec
 from blueprint.systems import staging
 from blueprint.systems.description import Buffers, System
 from blueprint.systems.dma import PAGE_BYTES, RESPONSE_BITS, Dma
-from blueprint.systems.instructions import KEYED, LAST_BIT, MOVERS, UNITS, WIDTH
-from blueprint.systems.staging import Staged
+from blueprint.systems.instructions import EVERY, KEYED, LAST_BIT, MORE, MOVERS, UNITS, WIDTH
+from blueprint.systems.staging import PRODUCTS, Staged
 
 #: Instructions that a queue holds, the one that runs included.
 QUEUE_DEPTH = 32
@@ -44,8 +44,23 @@ ROW_WORDS = 4
 _CLOCK_MHZ = 1000
 #: Fewest bits of an address; a larger memory has more.
 _ADDRESS_BITS = 32
-#: Units that run work of a decoder, with the work that tells which unit of a system it is.
-WORK = {"matrix": "product", "attention": "attention", "vector": "elements"}
+
+
+class Role(NamedTuple):
+    """A unit as programs name it, the work that tells which unit of a system it is, and the name of its runs."""
+
+    name: str
+    work: str
+    kind: str
+
+
+#: Roles of the units that every system has; a further one has the work of its name to itself.
+ROLES = (
+    Role("matrix", "product", "product"),
+    Role("attention", "attention", "attention"),
+    Role("vector", "elements", "elements"),
+)
+FURTHER = tuple(Role(name, name, name) for name in MORE)
 
 # How long steps take, in cycles: t is the cycle in which an instruction begins ----------------------------------------
 
@@ -101,9 +116,7 @@ LEFT: Mapping[str, tuple[int, str]] = {
     "draining": (1, "memory still owes answers, and a start is refused"),
     "owed": (len(OWED), f"which ports wait for them: {', '.join(OWED)}"),
 }
-#: Number in the status of the unit at fault: that of :data:`blueprint.systems.instructions.UNITS`, and fetch.
-FETCH = len(UNITS)
-#: Bits of the number of a unit; lowest bit and bits of the status of a unit.
+#: Bits of the number of a unit, that of fetch included; lowest bit and bits of the status of a unit.
 UNIT_BITS, UNIT_STATUS_AT, UNIT_STATUS_BITS = 3, 16, 8
 _FLAGS = ("busy", "done", *ERRORS)
 _AT = len(_FLAGS)
@@ -212,9 +225,9 @@ def indexed(window: int, position: int, token: int = 0) -> dict[str, int]:
     return {"none": 0, "token": token, "position": position, "ring": position % window if window else 0}
 
 
-def flight(dma: Dma) -> Record:
+def flight(dma: Dma, units: Sequence[str] = UNITS) -> Record:
     """State kept for a load under way: where its beats go, units of the last one (0: all), tokens it gives."""
-    fields = {"where": LAST_BIT, "last": 1, "narrow": 1, "rest": clog2(dma.beat_units), "signal": len(UNITS)}
+    fields = {"where": LAST_BIT, "last": 1, "narrow": 1, "rest": clog2(dma.beat_units), "signal": len(units)}
     return Record(tuple(bits(name, width) for name, width in fields.items()))
 
 
@@ -232,10 +245,11 @@ class Masks(NamedTuple):
 
 @dataclass(frozen=True)
 class Hardware:
-    """Parts of one top: units by their name among :data:`UNITS`, and the three movers.
+    """Parts of one top: units by their name among :data:`EVERY`, and the three movers.
 
     ``embedding`` is the bits of an element of the embedding, ``block`` the most tokens of a prompt that one pass takes.
-    Of keys and values the cache holds the last ``window`` positions, a power of two, or all where that is 0.
+    Of keys and values the cache holds the last ``window`` positions, a power of two, or all where that is 0. ``head``
+    is the unit of products that gives the scores of the head; none where the vector unit has exact ones.
     """
 
     name: str
@@ -247,6 +261,17 @@ class Hardware:
     embedding: int = staging.EMBEDDING
     block: int = 1
     window: int = 0
+    head: str = ""
+
+    @cached_property
+    def queues(self) -> tuple[str, ...]:
+        """Units with a queue of their own, in the order of their numbers; behind them fetch has its number."""
+        return (*UNITS, *(name for name in MORE if name in self.units))
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Roles of the units of families."""
+        return tuple(role for role in (*ROLES, *FURTHER) if role.name in self.units)
 
     @property
     def width(self) -> int:
@@ -266,7 +291,9 @@ class Hardware:
     @cached_property
     def inputs(self) -> tuple[Staged, ...]:
         """Fields that a load fills, by number; the place behind the last is the token's register."""
-        return staging.inputs(self.units, self.width, self.buffers, self.embedding, self.block)
+        return staging.inputs(
+            self.units, self.width, self.buffers, self.embedding, self.block, bool(self.head)
+        )
 
     @cached_property
     def outputs(self) -> tuple[Staged, ...]:
@@ -447,14 +474,25 @@ def hardware(system: System) -> Hardware:
         what = "must be run by a unit for hardware of a whole system, not by the host"
         raise ParamError(f"Work {system.host.works[0]} {what}")
     units: dict[str, Spec] = {}
-    for name, work in WORK.items():
+    for name, work, _ in ROLES:
         place = system.places[work]
         units[name] = system.units[place].spec
-    used = {system.places[work] for work in WORK.values()}
+    used = {system.places[role.work] for role in ROLES}
+    for name, work, _ in FURTHER:
+        spec = system.spec(work)
+        if spec is not None and system.scored and system.places[work] not in used:
+            units[name] = spec
+            used.add(system.places[work])
     for place in system.units:
         if place not in used:
-            what = "Units of a whole system must be one for products, one for attention and one for elements"
-            raise ParamError(f"{what}, and {place} is another")
+            ones = (
+                "one for products, one for attention, one for elements and at most one for scores of the head"
+            )
+            raise ParamError(f"Units of a whole system must be {ones}, and {place} is another")
+    if system.places["prefill"] != system.places["product"]:
+        what = f"Work prefill must be run by {system.places['product']}, as product is, for hardware of a whole system"
+        raise ParamError(f"{what}, not by {system.places['prefill']}")
+    head = system.scored and system.places["head"] == system.places["product"]
     if system.block > BLOCK_MOST:
         raise ParamError(
             f"Block must be at most {BLOCK_MOST} tokens for hardware of a whole system, not {system.block}"
@@ -465,7 +503,7 @@ def hardware(system: System) -> Hardware:
     found = built(
         system.name, units, width=memory.width, burst=memory.burst, latency=latency, size=memory.size,
         indices=indices, buffers=system.buffers, embedding=system.head.embedding_width, block=system.block,
-        window=system.window,
+        window=system.window, head=PRODUCTS if head else "",
     )  # fmt: skip
     found.check()
     return found
@@ -484,12 +522,15 @@ def built(
     embedding: int = staging.EMBEDDING,
     block: int = 1,
     window: int = 0,
+    head: str = "",
 ) -> Hardware:
     """Hardware with movers for a memory of ``size`` bytes behind ports of ``width`` bits that answer in ``latency``.
 
     A reader has room for the words that arrive while a request is answered, and two bursts beside them, and may have as
-    many requests open as rows of `ROW_WORDS` fill it: each row is a burst of its own. Raises ``ParamError`` for a unit
-    whose cycles depend on operands: programs are timed by the sizes of runs.
+    many requests open as rows of `ROW_WORDS` fill it: each row is a burst of its own. ``head`` is as of `Hardware`,
+    where there is no unit for it.
+
+    Raises ``ParamError`` for a unit whose cycles depend on operands: programs are timed by the sizes of runs.
     """
     for unit, spec in units.items():
         if spec.data_dependent:
@@ -508,5 +549,6 @@ def built(
     )  # fmt: skip
     load = Dma(direction="read", outstanding=outstanding, buffer_words=words, **moves, **common)
     store = Dma(direction="write", outstanding=4, buffer_words=burst, **moves, **common)
-    ordered = {unit: units[unit] for unit in UNITS if unit in units}
-    return Hardware(name, ordered, fetch, load, store, buffers, embedding, block, window)
+    ordered = {unit: units[unit] for unit in EVERY if unit in units}
+    head = head or next((name for name in MORE if name in ordered), "")
+    return Hardware(name, ordered, fetch, load, store, buffers, embedding, block, window, head)

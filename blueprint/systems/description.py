@@ -24,8 +24,8 @@ DMA = "dma"
 RESERVED = (HOST, DMA, "memory", "buffers", "total")
 #: First stages of the LM head, and the smallest largest weight of a unit of products that can run them; the scores of
 #: ``exact`` are dot products of floats with the embedding.
-EXACT = "exact"
-STAGES = {"ternary": 1, "int8": 127, EXACT: 0}
+EXACT, INT8 = "exact", "int8"
+STAGES = {"ternary": 1, INT8: 127, EXACT: 0}
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,20 @@ class Memory:
         return ceil_div(size, whole) * whole
 
 
+#: Ternary digits of a weight of the head on a unit of ternary weights, the lowest first.
+DIGITS = 5
+
+
+def digits(spec: Spec) -> int:
+    """Columns of a unit of products that a row of an INT8 head takes: one, or one for each ternary digit."""
+    return 1 if spec.largest_weight >= STAGES[INT8] else DIGITS
+
+
+def levels(spec: Spec) -> int:
+    """The largest magnitude of a weight of an INT8 head on a unit of products."""
+    return (3**DIGITS - 1) // 2 if digits(spec) > 1 else STAGES[INT8]
+
+
 #: Bits of an element of an embedding of integers, each row of which has an FP32 scale; other widths are floats.
 INTEGERS, _SCALE_BYTES = 8, 4
 
@@ -157,6 +171,13 @@ class System:
     def kept(self, positions: int) -> int:
         """Positions of so many that are in the cache."""
         return min(positions, self.window or positions)
+
+    @property
+    def scored(self) -> bool:
+        """True if a unit chooses a token by the scores that another one has from integers."""
+        places = self.places
+        chooses = places["sampling"] != HOST and places["head"] not in (HOST, places["sampling"])
+        return chooses and self.head.stage == INT8 and not self.head.candidates
 
     def spec(self, work: str) -> Spec | None:
         """The design that runs a work; ``None`` for the host."""

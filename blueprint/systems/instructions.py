@@ -13,14 +13,19 @@ import dataclasses
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
 from blueprint.record import Field, Record, bits
 from blueprint.shell import ADDRESS_BITS
 
-#: Units with a queue of their own, in the order of their numbers.
+#: Units with a queue of their own that every system has, in the order of their numbers.
 UNITS = ("load", "matrix", "attention", "vector", "store")
+#: Units that a system may have beside them, whose numbers come behind: a unit of products for the LM head.
+MORE = ("head",)
+#: All units that an instruction may name.
+EVERY = (*UNITS, *MORE)
 #: The most tokens that a counter holds.
 TOKENS_MOST = 15
 #: Loads under way: their mover took them, and the last beat of the first of them is still to come.
@@ -78,19 +83,35 @@ _OTHERS = {
     str(REPEAT): "`repeat`: how often a run takes what was loaded of a field that is the same for all rows, "
     "or how many runs take what was loaded of one that replays; 0 is once",
 }
-#: The fields of an instruction, lowest first.
-FORMAT = Record(
-    tuple(
-        dataclasses.replace(bits(name, width), meaning=_MEANINGS[name])
-        for name, width in (
-            ("kind", 3), ("unit", 3), ("wait", len(UNITS)), ("signal", len(UNITS)), ("register", 8), ("value", 40),
+#: Bits of an instruction, and of its fields beside those that grow with the units; ``value`` has what is left.
+WIDTH = 64
+_KIND_BITS, _NUMBER_BITS, _REGISTER_BITS = 3, 3, 8
+
+
+@cache
+def form(units: Sequence[str]) -> Record:
+    """The fields of an instruction of hardware with these units, lowest first."""
+    count = len(units)
+    value = WIDTH - _KIND_BITS - _NUMBER_BITS - 2 * count - _REGISTER_BITS
+    widths = {
+        "kind": _KIND_BITS, "unit": _NUMBER_BITS, "wait": count, "signal": count, "register": _REGISTER_BITS,
+        "value": value,
+    }  # fmt: skip
+    return Record(
+        tuple(
+            dataclasses.replace(bits(name, width), meaning=_MEANINGS[name]) for name, width in widths.items()
         )
     )
-)  # fmt: skip
-WIDTH = int(FORMAT.width)
+
+
+def value_bits(units: Sequence[str]) -> int:
+    """Bits of the value that an instruction writes."""
+    return int(form(units)["value"].width)
+
+
+#: The fields of an instruction of hardware without further units.
+FORMAT = form(UNITS)
 WORD_BYTES = WIDTH // 8
-#: Bits of the value that an instruction writes.
-VALUE_BITS = int(FORMAT["value"].width)
 
 
 @dataclass(frozen=True)
@@ -144,29 +165,39 @@ class Instruction:
             if name not in used and getattr(self, name):
                 raise ParamError(f"Instruction {self.kind} must have no {name}, not {getattr(self, name)!r}")
         for unit in (*((self.unit,) if "unit" in used else ()), *self.wait, *self.signal):
-            if unit not in UNITS:
+            if unit not in EVERY:
                 raise ParamError(
-                    f"Unit must be one of {', '.join(UNITS)}, not {unit!r}{suggestion(unit, UNITS)}"
+                    f"Unit must be one of {', '.join(EVERY)}, not {unit!r}{suggestion(unit, EVERY)}"
                 )
-        for name in ("register", "value"):
-            width, value = FORMAT[name].width, getattr(self, name)
-            if not 0 <= value < 1 << width:
-                raise ParamError(f"Instruction's {name} must fit {width} bits, not be {value}")
+        self._fits(UNITS)
         reason = _register_fault(self.unit, self.register) if "register" in used else None
         if reason is not None:
             raise ParamError(f"Instruction's {reason}")
 
-    def encode(self) -> int:
-        """The word of the instruction."""
+    def _fits(self, units: Sequence[str]) -> None:
+        """Check that numbers fit their fields. Raises ``ParamError``."""
+        for name in ("register", "value"):
+            width, value = form(units)[name].width, getattr(self, name)
+            if not 0 <= value < 1 << width:
+                raise ParamError(f"Instruction's {name} must fit {width} bits, not be {value}")
+
+    def encode(self, units: Sequence[str] = UNITS) -> int:
+        """The word of the instruction in hardware with these units. Raises ``ParamError`` where it does not fit."""
+        self._fits(units)
+        for unit in ((self.unit,) if self.unit else ()) + self.wait + self.signal:
+            if unit not in units:
+                raise ParamError(
+                    f"Unit must be one of {', '.join(units)}, which the hardware has, not {unit!r}"
+                )
         numbers = {
             "kind": KINDS[self.kind].code,
-            "unit": UNITS.index(self.unit) if self.unit else 0,
-            "wait": _mask(self.wait),
-            "signal": _mask(self.signal),
+            "unit": units.index(self.unit) if self.unit else 0,
+            "wait": _mask(units, self.wait),
+            "signal": _mask(units, self.signal),
             "register": self.register,
             "value": self.value,
         }
-        return sum(numbers[field.name] << field.offset for field in FORMAT)
+        return sum(numbers[field.name] << field.offset for field in form(units))
 
     def __str__(self) -> str:
         used = KINDS[self.kind].fields
@@ -194,60 +225,60 @@ def _register_fault(unit: str, register: int) -> str | None:
     return f"register of {unit} must be {shown}, not {register}"
 
 
-def _mask(units: Iterable[str]) -> int:
-    return sum(1 << UNITS.index(unit) for unit in set(units))
+def _mask(units: Sequence[str], named: Iterable[str]) -> int:
+    return sum(1 << units.index(unit) for unit in set(named))
 
 
-def _named(mask: int) -> tuple[str, ...]:
-    return tuple(unit for number, unit in enumerate(UNITS) if mask >> number & 1)
+def _named(units: Sequence[str], mask: int) -> tuple[str, ...]:
+    return tuple(unit for number, unit in enumerate(units) if mask >> number & 1)
 
 
 def _part(word: int, field: Field) -> int:
     return word >> field.offset & ((1 << field.bits) - 1)
 
 
-def fault(word: int) -> str | None:
+def fault(word: int, units: Sequence[str] = UNITS) -> str | None:
     """Reason why a word is illegal, else ``None``: an unknown kind or unit, or a field that the kind does not use."""
-    parts = {field.name: _part(word, field) for field in FORMAT}
+    parts = {field.name: _part(word, field) for field in form(units)}
     kind = _BY_CODE.get(parts["kind"])
     if kind is None:
         return f"kind must be one of {', '.join(map(str, _BY_CODE))}, not {parts['kind']}"
-    if parts["unit"] >= len(UNITS):
-        return f"unit must be at most {len(UNITS) - 1}, not {parts['unit']}"
+    if parts["unit"] >= len(units):
+        return f"unit must be at most {len(units) - 1}, not {parts['unit']}"
     for name in ("unit", "wait", "signal", "register", "value"):
         if name not in kind.fields and parts[name]:
             return f"{name} of {kind.name} must be 0, not {parts[name]}"
-    return _register_fault(UNITS[parts["unit"]], parts["register"]) if "register" in kind.fields else None
+    return _register_fault(units[parts["unit"]], parts["register"]) if "register" in kind.fields else None
 
 
-def decode(word: int) -> Instruction:
-    """The instruction of a word. Raises ``ParamError`` for one that the hardware refuses."""
-    reason = fault(word)
+def decode(word: int, units: Sequence[str] = UNITS) -> Instruction:
+    """The instruction of a word. Raises ``ParamError`` for one that hardware with these units refuses."""
+    reason = fault(word, units)
     if reason is not None:
         raise ParamError(f"Instruction {word:#018x} is illegal: {reason}")
-    parts = {field.name: _part(word, field) for field in FORMAT}
+    parts = {field.name: _part(word, field) for field in form(units)}
     kind = _BY_CODE[parts["kind"]]
-    unit = UNITS[parts["unit"]] if "unit" in kind.fields else ""
-    wait, signal = _named(parts["wait"]), _named(parts["signal"])
+    unit = units[parts["unit"]] if "unit" in kind.fields else ""
+    wait, signal = _named(units, parts["wait"]), _named(units, parts["signal"])
     return Instruction(kind.name, unit, wait, signal, parts["register"], parts["value"])
 
 
-def assemble(program: Sequence[Instruction]) -> bytes:
-    """The program as it stands in memory, little-endian."""
-    return b"".join(instruction.encode().to_bytes(WORD_BYTES, "little") for instruction in program)
+def assemble(program: Sequence[Instruction], units: Sequence[str] = UNITS) -> bytes:
+    """The program as it stands in memory, little-endian. Raises ``ParamError`` for what hardware has no room for."""
+    return b"".join(instruction.encode(units).to_bytes(WORD_BYTES, "little") for instruction in program)
 
 
-def disassemble(data: bytes) -> tuple[Instruction, ...]:
+def disassemble(data: bytes, units: Sequence[str] = UNITS) -> tuple[Instruction, ...]:
     """The program of some memory. Raises ``ParamError`` for half a word and for an illegal one, by its number."""
     if len(data) % WORD_BYTES:
         raise ParamError(f"A program must be a multiple of {WORD_BYTES} bytes, not {len(data)}")
     found = []
     for number in range(len(data) // WORD_BYTES):
         word = int.from_bytes(data[WORD_BYTES * number : WORD_BYTES * (number + 1)], "little")
-        reason = fault(word)
+        reason = fault(word, units)
         if reason is not None:
             raise ParamError(f"Instruction {number} ({word:#018x}) is illegal: {reason}")
-        found.append(decode(word))
+        found.append(decode(word, units))
     return tuple(found)
 
 
@@ -287,12 +318,12 @@ class _Untimed:
 
     def __init__(self, program: Sequence[Instruction], depth: int) -> None:
         self.program, self.depth, self.next = program, depth, 0
-        self.queues: dict[str, deque[int]] = {unit: deque() for unit in UNITS}
+        self.queues: dict[str, deque[int]] = {unit: deque() for unit in EVERY}
         self.tokens: Counter[tuple[str, str]] = Counter()
 
     def steps(self) -> bool:
         """Do all that can be done now; returns whether anything was."""
-        done = [self._issue(), *(self._execute(unit) for unit in UNITS)]
+        done = [self._issue(), *(self._execute(unit) for unit in EVERY)]
         return any(done)
 
     def _issue(self) -> bool:
@@ -349,7 +380,7 @@ def page() -> str:
         for kind in KINDS.values()
     ]
     rows += ["", "| unit | number |", "| --- | --- |"]
-    rows += [f"| {unit} | {number} |" for number, unit in enumerate(UNITS)]
+    rows += [f"| {unit} | {number} |" for number, unit in enumerate(EVERY)]
     rows += ["", "| unit | register | what |", "| --- | --- | --- |"]
     rows += [f"| load, store | {number} | `{name}`: {_MOVED[name]} |" for number, name in enumerate(MOVED)]
     rows += [f"| others | {span} | {what} |" for span, what in _OTHERS.items()]

@@ -5,7 +5,7 @@ Flip-flops are counted by the names that they have in the RTL (``tests/systems/t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from blueprint.counting import carries
@@ -29,13 +29,13 @@ from blueprint.systems.control import (
 from blueprint.systems.dma import A_BURST, RESPONSE_BITS, Dma, fifo, replay
 from blueprint.systems.instructions import (
     FLIGHTS,
-    FORMAT,
     INDEX_BITS,
     MOVED,
     NARROW_BIT,
     TOKENS_MOST,
     UNITS,
-    VALUE_BITS,
+    form,
+    value_bits,
 )
 from blueprint.systems.staging import buffer_of
 from blueprint.unit import (
@@ -63,17 +63,20 @@ _NEVER, _ACCESS, _INSTRUCTION = 0.0, 0.01, 0.05
 _CONTROL_GATES, _STREAM_GATES, _CHOICE_GATES = 250, 10, 512
 _SEQUENCER_GATES, _DECODER_GATES, _TOKEN_GATES, _EXECUTOR_GATES = 120, 45, 20, 120
 _JOIN_GATES, _GATHER_GATES, _LIMIT_GATES = 4, 8, 8
-#: Bits of an instruction in a queue: two lines of its kind, and all fields but kind and unit.
-ENTRY_BITS = 2 + sum(int(field.width) for field in FORMAT if field.name not in ("kind", "unit"))
 #: Bits of an error as the sequencer remembers it.
 TOLD_BITS = len(ERRORS) + UNIT_BITS + RESPONSE_BITS + UNIT_STATUS_BITS
 #: Of the words, those that a mover moves: fetch and load have most of them; and instructions of a queue for a word.
 _SHARE, _INSTRUCTIONS = 0.5, 0.02
 
 
-def tokens() -> Registers:
+def entry_bits(units: Sequence[str]) -> int:
+    """Bits of an instruction in a queue: two lines of its kind, and all fields but kind and unit."""
+    return 2 + sum(int(field.width) for field in form(units) if field.name not in ("kind", "unit"))
+
+
+def tokens(units: Sequence[str] = UNITS) -> Registers:
     """Flip-flops of the counters of tokens."""
-    return {"tokens": len(UNITS) ** 2 * bit_length(TOKENS_MOST)}
+    return {"tokens": len(units) ** 2 * bit_length(TOKENS_MOST)}
 
 
 def control(hardware: Hardware) -> Registers:
@@ -97,14 +100,14 @@ def sequencer(hardware: Hardware) -> Registers:
     return {**states, **passes, **waits, "told_held": TOLD_BITS, "clear_left": clog2(CLEAR)}
 
 
-def transfers(dma: Dma) -> Registers:
+def transfers(dma: Dma, units: Sequence[str] = UNITS) -> Registers:
     """Flip-flops of the executor of a mover."""
     widths: Registers = {name: dma.transfer[name].width for name in MOVED[:-2]}
     widths |= {"place": NARROW_BIT + 1, "index": INDEX_BITS}
     found: Registers = {f"{name}_held": width for name, width in widths.items()}
-    found |= {f"{name}_above": int(width < VALUE_BITS) for name, width in widths.items()}
+    found |= {f"{name}_above": int(width < value_bits(units)) for name, width in widths.items()}
     if dma.reads:
-        found |= {"asked": 1, "signal_held": len(UNITS), "index_given": dma.index_width}
+        found |= {"asked": 1, "signal_held": len(units), "index_given": dma.index_width}
     return found | dict.fromkeys(("running", "offering", *["moving"] * (not dma.reads)), 1)
 
 
@@ -207,7 +210,8 @@ def _control(hardware: Hardware) -> Iterator[Unit]:
     yield HALF_ADDER("shell", 1, width=WORD_BITS)
     yield LOGIC("shell", 1, gates=_CONTROL_GATES, activity=_ACCESS)
     yield _registers("sequencer", sequencer(hardware))
-    yield ADDER("sequencer", 1, width=VALUE_BITS, activity=_INSTRUCTION)
+    units = hardware.queues
+    yield ADDER("sequencer", 1, width=value_bits(units), activity=_INSTRUCTION)
     step = ADDER if hardware.block > 1 else HALF_ADDER
     yield step("sequencer", 1, width=POSITION_BITS, activity=_NEVER)
     yield AND_ROW("sequencer", 1, width=POSITION_BITS, activity=_NEVER)
@@ -218,20 +222,20 @@ def _control(hardware: Hardware) -> Iterator[Unit]:
     yield MUX("sequencer", 1, entries=2, width=hardware.fetch.unit_address_width, activity=_NEVER)
     yield HALF_ADDER("sequencer", 1, width=WORD_BITS, activity=_INSTRUCTION)
     yield COMPARATOR("sequencer", 1, width=WORD_BITS, activity=_INSTRUCTION)
-    yield MUX("sequencer", len(UNITS), entries=2, width=TOLD_BITS, activity=_NEVER)
+    yield MUX("sequencer", len(units), entries=2, width=TOLD_BITS, activity=_NEVER)
     yield LOGIC("sequencer", 1, gates=_SEQUENCER_GATES, activity=_INSTRUCTION)
     yield LOGIC("decoder", 1, gates=_DECODER_GATES, activity=_INSTRUCTION)
-    yield _registers("tokens", tokens())
-    yield LOGIC("tokens", len(UNITS) ** 2, gates=_TOKEN_GATES, activity=_INSTRUCTION)
+    yield _registers("tokens", tokens(units))
+    yield LOGIC("tokens", len(units) ** 2, gates=_TOKEN_GATES, activity=_INSTRUCTION)
     for _ in range(len(hardware.units) + 2):
-        yield from fifo(QUEUE_DEPTH, ENTRY_BITS, 1, _INSTRUCTIONS)
+        yield from fifo(QUEUE_DEPTH, entry_bits(units), 1, _INSTRUCTIONS)
 
 
 def _executors(hardware: Hardware) -> Iterator[Unit]:
     for dma in (hardware.load, hardware.store):
-        yield _registers("executors", transfers(dma))
+        yield _registers("executors", transfers(dma, hardware.queues))
         yield LOGIC("executors", 1, gates=_EXECUTOR_GATES, activity=_INSTRUCTION)
-    yield from fifo(FLIGHTS, flight(hardware.load).width, 0, _INSTRUCTIONS)
+    yield from fifo(FLIGHTS, flight(hardware.load, hardware.queues).width, 0, _INSTRUCTIONS)
     for unit in hardware.units:
         yield _registers("executors", runner(hardware, unit))
         yield LOGIC("executors", 1, gates=_EXECUTOR_GATES, activity=_INSTRUCTION)
@@ -330,7 +334,7 @@ def _paths(hardware: Hardware) -> Iterator[Path]:
         ),
     )
     position = AND_ROW("sequencer", 1, width=POSITION_BITS)
-    yield Path("dispatch", (position, ADDER("sequencer", 1, width=VALUE_BITS)))
+    yield Path("dispatch", (position, ADDER("sequencer", 1, width=value_bits(hardware.queues))))
     yield Path(
         "drain",
         (

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import prod
 
 from blueprint.family import CACHE, WEIGHTS
 from blueprint.numbers import ceil_div
-from blueprint.systems.description import DMA, EXACT, System
+from blueprint.systems.description import DMA, EXACT, System, digits
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Attention, Gemm, Rowwise, Task
 
@@ -101,6 +102,12 @@ def prefill(system: System, model: Model, prompt: int) -> tuple[Operation, ...]:
     starts = range(0, prompt, system.block)
     steps = [_Step(system, model, min(system.block, prompt - at), at, "prefill") for at in starts]
     return tuple(op for step in steps for op in _forward(step, last=step is steps[-1]))
+
+
+def head_columns(system: System, model: Model) -> int:
+    """Outputs of the product of a head."""
+    spec = system.spec("head")
+    return model.vocab * (digits(spec) if spec is not None and system.scored else 1)
 
 
 def packed_bytes(system: System, work: str, k: int, n: int) -> int:
@@ -262,6 +269,8 @@ def _next_token(step: _Step) -> Iterator[Operation]:
         row = system.head.row_bytes(model.hidden)
         scored = step.stream("rescore", "rescore", "sampling", model.hidden, 1)
         yield replace(scored, rows=count, weights=count * row, gathered=True)
+    if system.scored:
+        yield choice(system, model)
     if system.spec("sampling") is None:
         yield step.stream("sample", "sample", "sampling", count or model.vocab, 1)
 
@@ -277,13 +286,24 @@ def exact_head(system: System, model: Model) -> Operation:
     )
 
 
+def choice(system: System, model: Model) -> Operation:
+    """The largest score among those that a unit of products gave; a row of the unit that chooses is one score."""
+    spec, place = system.spec("sampling"), system.places["sampling"]
+    assert spec is not None  # a host chooses otherwise
+    length = int(prod(spec.stream("x").beat["x"].shape))
+    chain = "dequantize+dot"
+    task = Rowwise(model.vocab, length, chain, "choice")
+    return Operation("choice", "choice", "sampling", place, model.vocab, length, 1, -1, task, 1, chain)
+
+
 def head_product(system: System, model: Model) -> Operation:
     """The first stage of the LM head: one run or several of a unit, or a pass of the host over its weights."""
-    place, weights = system.places["head"], packed_bytes(system, "head", model.hidden, model.vocab)
+    columns = head_columns(system, model)
+    place, weights = system.places["head"], packed_bytes(system, "head", model.hidden, columns)
     task: Task | None = None
     runs = 1
     if system.spec("head") is not None:
-        task, runs = pieces(system, "head", Gemm(1, model.hidden, model.vocab, "head"))
+        task, runs = pieces(system, "head", Gemm(1, model.hidden, columns, "head"))
     return Operation(
         "head", "head", "head", place, 1, model.hidden, model.vocab, -1, task, runs, weights=weights
     )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from blueprint.arithmetic import floating
 from blueprint.errors import ParamError
 from blueprint.systems import address_map, control, operations
-from blueprint.systems.description import EXACT, HOST, HOST_WORKS, STAGES, System
+from blueprint.systems.description import EXACT, HOST, HOST_WORKS, INT8, STAGES, System
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import WORKS, Gemm
 
@@ -63,7 +63,7 @@ def _products(system: System) -> Iterator[Fault]:
     needs = {
         "product": ("ternary", 1),
         "prefill": ("ternary", 1),
-        "head": (system.head.stage, STAGES[system.head.stage]),
+        "head": (system.head.stage, 1 if system.scored else STAGES[system.head.stage]),  # else in digits
     }
     for work, (what, least) in needs.items():
         spec, place = system.spec(work), system.places[work]
@@ -107,10 +107,13 @@ def _head(system: System) -> Iterator[Fault]:
         what = f"candidates must be 0 for an exact stage, whose scores need no others, not {system.head.candidates}"
         yield Fault(("head", "candidates"), what)
     chooser = system.places["sampling"]
-    if chooser != HOST and (chooser != place or stage != EXACT):
-        what = f"{chooser} must run the head too, of stage {EXACT}, to choose a token: it finds the largest score"
+    if chooser != HOST and not system.scored and (chooser != place or stage != EXACT):
+        what = (
+            f"{chooser} must run the head too, of stage {EXACT}, or a unit of products one of stage {INT8} without "
+            f"candidates, to choose a token: it finds the largest score"
+        )
         yield Fault(("units", chooser), what)
-    if place == HOST and stage != "int8":
+    if place == HOST and stage != INT8:
         yield Fault(
             ("head", "stage"), f"stage must be int8 where the host runs the head, not {system.head.stage}"
         )

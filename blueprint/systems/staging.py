@@ -39,7 +39,7 @@ from blueprint.port import Stream
 from blueprint.record import Field, Integers
 from blueprint.spec import Spec
 from blueprint.systems.description import INTEGERS, Buffers
-from blueprint.systems.instructions import UNITS
+from blueprint.systems.instructions import EVERY, MORE
 
 #: Bits of a container of one element.
 CONTAINERS = (8, 16, 32, 64)
@@ -57,10 +57,11 @@ _SCALE_FIELDS, SCALES = ("weight_scale", "row_scale"), 128
 BUFFERS = Buffers(weights=16384, cache=16384, activations=65536)
 #: Operands whose FIFOs are the buffers of weights and of the cache.
 WEIGHTS, CACHED = "wgt", ("key", "value")
+#: The unit of products, and all such units: tokens of a block or of a batch share their weights.
+PRODUCTS = "matrix"
+_SHARING = (PRODUCTS, *MORE)
 #: Units whose results the vector unit takes as its rows, and the field of those.
-_PRODUCERS, _CONSUMER, _ROWS_FIELD = ("matrix", "attention"), "vector", "x"
-#: The unit of products, whose weights the tokens of a block share.
-_PRODUCTS = "matrix"
+_PRODUCERS, _CONSUMER, _ROWS_FIELD = (*_SHARING, "attention"), "vector", "x"
 #: The field of the vector unit's integers, some of which go to the cache.
 _INTEGERS_FIELD = "quantized"
 #: The field of the vector unit's numbers, some of which attention takes where it takes floats.
@@ -157,12 +158,14 @@ def inputs(
     buffers: Buffers = BUFFERS,
     embedding: int = EMBEDDING,
     block: int = 1,
+    scored: bool = False,
 ) -> tuple[Staged, ...]:
     """The fields that ``load`` fills, by number, where a prompt goes through in blocks of ``block`` tokens.
 
+    With ``scored`` the vector unit takes the scores of a unit of products, each with a scale of its own.
     Raises ``ParamError`` where a beat does not fit the memory port.
     """
-    found = (_narrowed(one, units, width, embedding) for one in _staged(units, width, buffers, "in"))
+    found = (_narrowed(one, units, width, embedding, scored) for one in _staged(units, width, buffers, "in"))
     return tuple(_blocked(one, units, width, block) for one in found)
 
 
@@ -201,7 +204,7 @@ def _staged(
     units: Mapping[str, Spec], width: int, buffers: Buffers, direction: Literal["in", "out"]
 ) -> tuple[Staged, ...]:
     found: list[Staged] = []
-    for unit in (name for name in UNITS if name in units):
+    for unit in (name for name in EVERY if name in units):
         for stream in units[unit].streams():
             if stream.direction == direction:
                 for field in (field for field in stream.beat if field.bits):
@@ -209,12 +212,12 @@ def _staged(
     return tuple(found)
 
 
-def _narrowed(staged: Staged, units: Mapping[str, Spec], width: int, embedding: int) -> Staged:
+def _narrowed(staged: Staged, units: Mapping[str, Spec], width: int, embedding: int, scored: bool) -> Staged:
     """A field with its narrow container, if it holds rows of the embedding.
 
     A memory beat must not have more than one beat of the field, which is what a unit takes in a cycle.
     """
-    if staged.unit == _CONSUMER and staged.field.name in _SCALE_FIELDS and embedding == INTEGERS:
+    if staged.unit == _CONSUMER and staged.field.name in _SCALE_FIELDS and (embedding == INTEGERS or scored):
         return replace(staged, depth=SCALES)
     if (staged.unit, staged.field.name) != (_CONSUMER, _ROWS_FIELD):
         return staged
@@ -241,11 +244,11 @@ def _converted(units: Mapping[str, Spec]) -> tuple[str, str]:
 def _blocked(staged: Staged, units: Mapping[str, Spec], width: int, block: int) -> Staged:
     """A field of products by which the tokens of a block go: weights replay, a vector of each token has room."""
     holds = staged.field.holds
-    if block == 1 or staged.unit != _PRODUCTS or holds is None:
+    if block == 1 or staged.unit not in _SHARING or holds is None:
         return staged
     if holds.operand == WEIGHTS:
         return replace(staged, replays=True)
-    longest = _longest(units[_PRODUCTS], holds.operand) * staged.container
+    longest = _longest(units[staged.unit], holds.operand) * staged.container
     return replace(staged, depth=max(staged.depth, block * ceil_div(longest, staged.word_bytes(width))))
 
 

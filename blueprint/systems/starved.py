@@ -51,15 +51,19 @@ class Starved:
             self.last = staged.stream
 
     def begins(self, unit: str, registers: Mapping[int, int]) -> bool:
-        """Count a run that begins; returns whether some of its inputs are still to come."""
+        """Count a run that begins; returns whether some of its inputs are still to come.
+
+        Meanwhile runs of other units, whose inputs are there, may begin.
+        """
         needed = self.streams(unit, registers)
         for name in needed:
             if name not in self._replaying:
                 self._brought[name] -= 1
             ends = self._turns.ends(name, registers)
             (self._replaying.discard if ends else self._replaying.add)(name)
-        self._needed = [name for name in needed if self._brought[name] < 0]
-        return bool(self._needed)
+        missing = [name for name in needed if self._brought[name] < 0]
+        self._needed = missing or self._needed
+        return bool(missing)
 
     @property
     def whole(self) -> bool:

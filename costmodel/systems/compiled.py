@@ -31,8 +31,6 @@ from costmodel.systems.schedule import Schedule, Started
 KNOTS = 9
 #: Beside buffers, the bytes of a part that are loaded.
 _LOADED = "loaded"
-#: Name of the runs of each unit.
-_KINDS = {"matrix": "product", "attention": "attention", "vector": "elements"}
 
 
 @dataclass(frozen=True)
@@ -115,6 +113,7 @@ class _Passes:
         self.system, self.plan, self.program = system, plan, plan.program(name)
         self.port = of_memory(system.memory, clock_mhz)
         self.runs = Runs(plan.hardware)
+        self._roles = {role.name: role for role in plan.hardware.roles}
 
     def at(self, positions: Sequence[int], weights: NDArray[np.float64]) -> list[Run]:
         """Runs of passes at some positions, each so often; the same runs are in every pass."""
@@ -158,9 +157,9 @@ class _Passes:
     def _part(self, one: Started, done: Schedule, moved: dict[str, int]) -> Part:
         task = self.runs.task(one.unit, done.registers[one.number])
         mark, name = self._purpose(one)
-        kind = "head" if name == SCORES else _KINDS[one.unit]
+        kind = "head" if name == SCORES else self._roles[one.unit].kind
         macs = 0 if isinstance(task, Rowwise) else task.macs
-        place = self.system.places[control.WORK[one.unit]]
+        place = self.system.places[self._roles[one.unit].work]
         loaded = moved.pop(_LOADED, 0)
         buffered = tuple(sorted(moved.items()))
         return Part(name, kind, place, task.macs, macs, 1, sum(moved.values()), buffered, loaded)

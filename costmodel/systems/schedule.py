@@ -24,7 +24,6 @@ from blueprint.systems.instructions import (
     MOVED,
     MOVERS,
     NARROW_BIT,
-    UNITS,
     WIDTH,
     WORDS,
     Instruction,
@@ -82,10 +81,10 @@ class Pass:
     def __init__(self, hardware: Hardware, port: MemoryPort, runs: Runs, position: int) -> None:
         self.hardware, self.port, self.runs, self.position = hardware, port, runs, position
         self._starved = Starved(hardware)
-        self._registers: dict[str, dict[int, int]] = {unit: {} for unit in UNITS}
-        self._free = dict.fromkeys(UNITS, 0)
+        self._registers: dict[str, dict[int, int]] = {unit: {} for unit in hardware.queues}
+        self._free = dict.fromkeys(hardware.queues, 0)
         self._reader = Reader(hardware, port)
-        self._queues: dict[str, deque[int]] = {unit: deque() for unit in UNITS}
+        self._queues: dict[str, deque[int]] = {unit: deque() for unit in hardware.queues}
         self._given: dict[tuple[str, str], deque[int]] = defaultdict(deque)
         self._starts: list[Started] = []
         self._ran: dict[int, dict[int, int]] = {}

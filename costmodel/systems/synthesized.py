@@ -52,20 +52,26 @@ class _Sums:
 
 
 def measured(found: Mapped, manifest: Mapping[str, Any]) -> dict[str, Part]:
-    """The parts of a synthesized system; ``manifest`` says which module is a unit, and the place of every module."""
+    """The parts of a synthesized system; ``manifest`` says which module is a unit, and the place of every module.
+
+    Units that are the same module have equal shares of its instances.
+    """
     technology, netlists = found.technology, found.netlists
-    units = {entry["module"]: name for name, entry in manifest["units"].items()}
-    sums = {name: _Sums() for name in (*units.values(), AROUND)}
+    units: dict[str, list[str]] = {}
+    for name, entry in manifest["units"].items():
+        units.setdefault(entry["module"], []).append(name)
+    sums = {name: _Sums() for name in (*manifest["units"], AROUND)}
 
     def visit(name: str, times: int, part: str) -> None:
-        part = units.get(name, part)
         kinds = Counter(cell["type"] for cell in netlists[name]["cells"].values())
         total, place = sums[part], manifest["modules"][name]["place"]
         total.places.setdefault(place, 0.0)
         for kind, count in kinds.items():
             cell = technology.cells.get(kind)
             if kind in netlists:
-                visit(kind, times * count, part)
+                parts = units.get(kind, [part])
+                for one in parts:
+                    visit(kind, times * count // len(parts), one)
             elif cell is None:
                 total.memory += times * count * float(technology.sram.area_um2(*found.memories[kind]))
             else:

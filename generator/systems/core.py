@@ -11,7 +11,7 @@ from blueprint import axi
 from blueprint.port import Stream
 from blueprint.systems.control import QUEUE_DEPTH, Hardware, Inlets, Outlets
 from blueprint.systems.dma import Dma
-from blueprint.systems.instructions import MOVERS, UNITS
+from blueprint.systems.instructions import MOVERS
 from blueprint.systems.staging import Staged
 from generator.block import Block
 from generator.boundary import AXI_LITE
@@ -22,8 +22,8 @@ from generator.systems.executors import Runner, Transfers
 from generator.systems.loads import Loads
 from generator.systems.sides import Catch, Drain, Feed, Spread
 from generator.systems.staging import Inlet, Outlet
-from generator.systems.tokens import PAIRS, Tokens
-from generator.systems.wires import ENDS, ENTRY, FAILURE, Chosen, Dispatch, Moves
+from generator.systems.tokens import Tokens, pairs
+from generator.systems.wires import FAILURE, Chosen, Dispatch, Moves, ends, entry
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Core(Block):
     def __init__(self, hardware: Hardware) -> None:
         self.hardware = hardware
         ports = {
-            "dispatch": In(Dispatch()),
+            "dispatch": In(Dispatch(hardware.queues)),
             "load": Out(Moves(hardware.load)),
             "store": Out(Moves(hardware.store)),
-            "begins": Out(len(UNITS)),
-            "ends": Out(ENDS),
+            "begins": Out(len(hardware.queues)),
+            "ends": Out(ends(hardware.queues)),
         }
         super().__init__(f"{hardware.name}_core", ports, clocked=True, resets=True)
 
@@ -66,9 +66,11 @@ class Core(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        self.takes, self.gives = (PAIRS(Signal(PAIRS.size, name=name)) for name in ("takes", "gives"))
+        units = self.hardware.queues
+        lines = pairs(units)
+        self.takes, self.gives = (lines(Signal(lines.size, name=name)) for name in ("takes", "gives"))
         self.tokens = self.use(
-            m, Tokens(f"{self.hardware.name}_tokens"), "tokens", takes=self.takes, gives=self.gives
+            m, Tokens(f"{self.hardware.name}_tokens", units), "tokens", takes=self.takes, gives=self.gives
         )
         self.waiting: list[Value] = []
         self.moved: list[Value] = []
@@ -81,7 +83,7 @@ class Core(Block):
         ]
         self.token = Signal(self.hardware.load.index_width, name="token")
         loads, stores = self._spread(m), self._drain(m)
-        told = [self._executor(m, number, unit, loads, stores) for number, unit in enumerate(UNITS)]
+        told = [self._executor(m, number, unit, loads, stores) for number, unit in enumerate(units)]
         dispatch, none = self.dispatch, Const(0, FAILURE.width)
         m.d.comb += [
             dispatch.failed.eq(Cat(*(end.failed if end else Const(0, 1) for end in told))),
@@ -119,9 +121,9 @@ class Core(Block):
             one.number for one in (hardware.inputs if reads else hardware.outputs) if one.other_container
         ]
         executor = (
-            Loads(f"{hardware.name}_{unit}", dma, places, narrow)
+            Loads(f"{hardware.name}_{unit}", dma, places, narrow, hardware.queues)
             if reads
-            else Transfers(f"{hardware.name}_{unit}", dma, places, narrow, hardware.window)
+            else Transfers(f"{hardware.name}_{unit}", dma, places, narrow, hardware.window, hardware.queues)
         )
         return self.use(
             m, executor, f"{unit}_executor", **self._queue(m, number, unit),
@@ -132,11 +134,11 @@ class Core(Block):
 
     def _queue(self, m: Module, number: int, unit: str) -> dict[str, Any]:
         """The queue of a unit; returns what its executor takes."""
-        dispatch = self.dispatch
+        dispatch, word = self.dispatch, entry(self.hardware.queues)
         pop = Signal(name=f"{unit}_pop")
         fifo = Fifo(
             f"{self.hardware.name}_queue",
-            ENTRY.width,
+            word.width,
             QUEUE_DEPTH,
             ahead=False,
             refills=False,
@@ -148,7 +150,7 @@ class Core(Block):
         )  # fmt: skip
         self.waiting.append(queue.valid)
         return {
-            "entry": layout(ENTRY)(queue.result),
+            "entry": layout(word)(queue.result),
             "valid": queue.valid,
             "halt": dispatch.halt,
             "pop": pop,
@@ -198,7 +200,9 @@ class Core(Block):
             m, top, f"{unit}_unit", **{axi.CLOCK: ClockSignal(), axi.RESET: ~ResetSignal(), axi.BUS: bus},
             **{stream.prefix: port for stream, port in wires},
         )  # fmt: skip
-        runner = Runner(f"{self.hardware.name}_{unit}_runner", self.hardware.staging(unit))
+        runner = Runner(
+            f"{self.hardware.name}_{unit}_runner", self.hardware.staging(unit), self.hardware.queues
+        )
         ends = self.use(m, runner, f"{unit}_executor", bus=bus, **self._queue(m, number, unit))
         for stream, port in wires:
             if stream.direction == "in":

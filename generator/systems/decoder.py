@@ -1,12 +1,13 @@
 """The decoder of instructions, from their one description."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.record import Record, bits
-from blueprint.systems.instructions import FORMAT, KINDS, MOVERS, UNITS, registers
+from blueprint.systems.instructions import KINDS, MOVERS, UNITS, form, registers
 from generator.block import Block
 from generator.layout import joined, layout
 
@@ -24,8 +25,9 @@ class Decoder(Block):
 
     place = "decoder"
 
-    def __init__(self, name: str) -> None:
-        ports = {"word": In(layout(FORMAT)), "kinds": Out(layout(LINES)), "legal": Out(1)}
+    def __init__(self, name: str, units: Sequence[str] = UNITS) -> None:
+        self.units = units
+        ports = {"word": In(layout(form(units))), "kinds": Out(layout(LINES)), "legal": Out(1)}
         super().__init__(name, ports, clocked=False)
 
     def elaborate(self, platform: Any) -> Module:
@@ -35,14 +37,14 @@ class Decoder(Block):
         m.d.comb += [
             self.kinds.eq(joined(LINES, **dict(zip(KINDS, lines, strict=True)))),
             self.legal.eq(
-                Cat(*lines).any() & ~Cat(*wrong).any() & (self.word.unit < len(UNITS)) & self._register()
+                Cat(*lines).any() & ~Cat(*wrong).any() & (self.word.unit < len(self.units)) & self._register()
             ),
         ]
         return m
 
     def _register(self) -> Value:
         """1 if the unit has the register; that of a kind without registers is 0, which every unit has."""
-        moves = Cat(*(self.word.unit == UNITS.index(unit) for unit in MOVERS)).any()
+        moves = Cat(*(self.word.unit == self.units.index(unit) for unit in MOVERS)).any()
         return Mux(moves, self._within(MOVERS[0]), self._within("matrix"))
 
     def _within(self, unit: str) -> Value:
@@ -55,5 +57,5 @@ class Decoder(Block):
 
     def _unused(self, used: tuple[str, ...]) -> Value:
         """1 if a field that the kind does not use is not 0."""
-        found = [self.word[field.name] for field in FORMAT if field.name not in ("kind", *used)]
+        found = [self.word[field.name] for field in form(self.units) if field.name not in ("kind", *used)]
         return Cat(*found).any() if found else Const(0, 1)

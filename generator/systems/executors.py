@@ -31,7 +31,7 @@ from generator.block import Block, register
 from generator.boundary import AXI_LITE
 from generator.layout import joined, layout
 from generator.sequencer import held
-from generator.systems.wires import ENTRY, FAILURE, Chosen, handed
+from generator.systems.wires import FAILURE, Chosen, entry, handed
 
 #: Byte address of the status in a unit's register file, behind control.
 STATUS_ADDRESS = WORD_BYTES
@@ -46,10 +46,10 @@ class Executor(Block):
 
     place = "executors"
 
-    def __init__(self, name: str, ports: dict[str, Any]) -> None:
-        count = len(UNITS)
+    def __init__(self, name: str, ports: dict[str, Any], units: Sequence[str]) -> None:
+        self.units, count = units, len(units)
         common = {
-            "entry": In(layout(ENTRY)),
+            "entry": In(layout(entry(units))),
             "valid": In(1),
             "there": In(count),
             "room": In(count),
@@ -115,8 +115,9 @@ class Transfers(Executor):
     throughput = "one instruction per cycle beside transfers"
 
     def __init__(
-        self, name: str, dma: Dma, places: int, narrow: Sequence[int] = (), window: int = 0, **more: Any
-    ) -> None:
+        self, name: str, dma: Dma, places: int, narrow: Sequence[int] = (), window: int = 0,
+        units: Sequence[str] = UNITS, **more: Any,
+    ) -> None:  # fmt: skip
         self.dma, self.places, self.narrow, self.window = dma, places, narrow, window
         ports = {
             "position": In(POSITION_BITS),
@@ -125,7 +126,7 @@ class Transfers(Executor):
             "misframed": In(1),
             "chosen": Out(Chosen(dma)),
         }
-        super().__init__(name, ports | more)
+        super().__init__(name, ports | more, units)
 
     def elaborate(self, platform: Any) -> Module:
         m, starts = self.module(), self.entry.starts
@@ -213,9 +214,9 @@ class Runner(Executor):
     throughput = "one write every 3 cycles"
     bare = ("bus",)
 
-    def __init__(self, name: str, masks: Masks) -> None:
+    def __init__(self, name: str, masks: Masks, units: Sequence[str] = UNITS) -> None:
         ports = {"bus": Out(AXI_LITE)} | {register: Out(bits) for register, bits in masks._asdict().items()}
-        super().__init__(name, ports)
+        super().__init__(name, ports, units)
 
     def elaborate(self, platform: Any) -> Module:
         m, entry, bus = self.module(), self.entry, self.bus

@@ -27,20 +27,22 @@ class Loads(Transfers):
     latency = "1 cycle from the begin of a start to its transfer, 1 from there to the next instruction"
     throughput = "one instruction per cycle beside transfers"
 
-    def __init__(self, name: str, dma: Dma, places: int, narrow: Sequence[int] = ()) -> None:
-        super().__init__(name, dma, places, narrow, landed=Out(1))
+    def __init__(
+        self, name: str, dma: Dma, places: int, narrow: Sequence[int] = (), units: Sequence[str] = UNITS
+    ) -> None:
+        super().__init__(name, dma, places, narrow, units=units, landed=Out(1))
 
     def _moving(self, m: Module, offered: Value, registers: Held) -> Value:
         entry, dma = self.entry, self.dma
         taken, asked = self.transfer_valid & self.transfer_ready, Signal(name="asked")
-        enters, record = asked & ~self.refused, flight(dma)
+        enters, record = asked & ~self.refused, flight(dma, self.units)
         m.d.sync += asked.eq(taken)
         place, low = registers.place, clog2(dma.beat_units)
         units = registers.row_bytes[clog2(UNIT_BYTES) :][:low]
         word = joined(
             record, where=place[:LAST_BIT], last=place[LAST_BIT], narrow=place[NARROW_BIT],
             rest=(units * registers.rows[:low])[:low],
-            signal=register(m, len(UNITS), "signal_held", self.begins, entry.signal),
+            signal=register(m, len(self.units), "signal_held", self.begins, entry.signal),
         )  # fmt: skip
         flights = self.use(
             m, Fifo(f"{self.module_name}_flights", record.width, FLIGHTS, ahead=False, refills=False), "flights",
@@ -55,8 +57,8 @@ class Loads(Transfers):
             self.ends.eq(at_once),
             self.landed.eq(flights.valid & self.done),
             self.gives.eq(
-                (entry.signal & at_once.replicate(len(UNITS)))
-                | (first.signal & self.landed.replicate(len(UNITS)))
+                (entry.signal & at_once.replicate(len(self.units)))
+                | (first.signal & self.landed.replicate(len(self.units)))
             ),
             self.index.eq(register(m, dma.index_width, "index_given", taken, self.indexed(registers))),
             self.chosen.active.eq(Cat(self.transfer_valid, asked, flights.valid).any()),

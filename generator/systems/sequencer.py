@@ -9,27 +9,26 @@ from blueprint.numbers import clog2
 from blueprint.shell import WORD_BITS
 from blueprint.systems.control import (
     CLEAR,
-    FETCH,
     PASS_BITS,
     POSITION_BITS,
     UNIT_BITS,
     Hardware,
 )
 from blueprint.systems.dma import PAGE_BYTES, RESPONSE_BITS
-from blueprint.systems.instructions import FORMAT, KEYED, MOVERS, UNITS, VALUE_BITS, WORD_BYTES
+from blueprint.systems.instructions import KEYED, MOVERS, WORD_BYTES, form, value_bits
 from generator.block import Block
 from generator.layout import bits, joined, layout
 from generator.sequencer import held
 from generator.systems.decoder import Decoder
 from generator.systems.wires import (
-    ENTRY,
-    FAILURES,
     ORIGIN,
     OWING,
     TOLD,
     Dispatch,
     Moves,
     Program,
+    entry,
+    failures,
 )
 
 #: States of the sequencer; none of them is idle.
@@ -57,7 +56,7 @@ class Sequencer(Block):
         self.hardware = hardware
         ports = {
             "program": In(Program(hardware)),
-            "dispatch": Out(Dispatch()),
+            "dispatch": Out(Dispatch(hardware.queues)),
             "fetch": Out(Moves(hardware.fetch)),
         }
         super().__init__(f"{hardware.name}_sequencer", ports, clocked=True, resets=True)
@@ -74,12 +73,13 @@ class Sequencer(Block):
 
     def _dispatch(self, m: Module) -> tuple[Value, Value, Value]:
         """Returns whether the program ends, whether its next instruction is wrong, and whether memory said so."""
-        word = layout(FORMAT)(self.fetch.tdata)
-        decoder = self.use(m, Decoder(f"{self.hardware.name}_decoder"), "decoder", word=word)
+        units = self.hardware.queues
+        word = layout(form(units))(self.fetch.tdata)
+        decoder = self.use(m, Decoder(f"{self.hardware.name}_decoder", units), "decoder", word=word)
         kinds = decoder.kinds
         queued = kinds.set | kinds.setp | kinds.start | kinds.sync
-        lines = Cat(*(word.unit == number for number in range(len(UNITS))))
-        there = Cat(*(Const(int(unit in (*MOVERS, *self.hardware.units)), 1) for unit in UNITS))
+        lines = Cat(*(word.unit == number for number in range(len(units))))
+        there = Cat(*(Const(int(unit in (*MOVERS, *self.hardware.units)), 1) for unit in units))
         legal = decoder.legal & (~queued | (lines & there).any()) & (kinds.end == self.fetch.tlast)
         seen = self.running & self.fetch.tvalid
         bus, wrong, good = (Signal(name=name) for name in ("fetch_error", "wrong", "good"))
@@ -95,12 +95,12 @@ class Sequencer(Block):
         m.d.comb += [
             takes.eq(good & room),
             self.fetch.tready.eq(takes | self.halting),
-            self.dispatch.writes.eq(lines & (takes & queued).replicate(len(UNITS))),
+            self.dispatch.writes.eq(lines & (takes & queued).replicate(len(units))),
             self.dispatch.entry.eq(
                 joined(
-                    ENTRY, writes=kinds.set | kinds.setp, starts=kinds.start, wait=word.wait,
+                    entry(units), writes=kinds.set | kinds.setp, starts=kinds.start, wait=word.wait,
                     signal=word.signal, register=word.register,
-                    value=(word.value + position)[:VALUE_BITS],
+                    value=(word.value + position)[: value_bits(units)],
                 )
             ),
             self.program.interrupts.eq(takes & kinds.interrupt),
@@ -114,7 +114,7 @@ class Sequencer(Block):
             return place
         low = clog2(window)
         within = place[:low] | place[low:].any().replicate(low)
-        keyed = Cat(*(lines[UNITS.index(unit)] for unit in KEYED)).any()
+        keyed = Cat(*(lines[self.hardware.queues.index(unit)] for unit in KEYED)).any()
         return Mux(keyed, Cat(within, Const(0, POSITION_BITS - low)), place)
 
     def _passes(self, m: Module, ended: Value) -> None:
@@ -188,12 +188,12 @@ class Sequencer(Block):
             ),
         ]
         values = _told(
-            Const(FETCH, UNIT_BITS), self.fetch.error & bus.replicate(RESPONSE_BITS), illegal=wrong,
+            Const(len(self.hardware.queues), UNIT_BITS), self.fetch.error & bus.replicate(RESPONSE_BITS), illegal=wrong,
             bus_error=bus, stopped=stopped & ~wrong & ~bus, stuck=stuck & ~stopped & ~wrong & ~bus,
         )  # fmt: skip
-        failures = FAILURES(self.dispatch.failures)
-        for number in reversed(range(len(UNITS))):
-            one = failures[number]
+        every = failures(self.hardware.queues)(self.dispatch.failures)
+        for number in reversed(range(len(self.hardware.queues))):
+            one = every[number]
             mine = _told(
                 Const(number, UNIT_BITS), one.response, refused=one.refused, bus_error=one.bus_error,
                 misframed=one.misframed, unit_error=one.unit_error, unit_status=one.unit_status,

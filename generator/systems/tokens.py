@@ -1,5 +1,6 @@
 """Counted tokens: how units of a system wait for each other."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
@@ -10,8 +11,10 @@ from blueprint.numbers import bit_length
 from blueprint.systems.instructions import TOKENS_MOST, UNITS, tokens_most
 from generator.block import Block
 
-#: One line for each ordered pair of units: of the unit that the first number names, toward the other.
-PAIRS = ArrayLayout(len(UNITS), len(UNITS))
+
+def pairs(units: Sequence[str]) -> ArrayLayout:
+    """One line for each ordered pair of units: of the unit that the first number names, toward the other."""
+    return ArrayLayout(len(units), len(units))
 
 
 class Tokens(Block):
@@ -26,12 +29,13 @@ class Tokens(Block):
     place = "tokens"
     latency = "1 cycle"
 
-    def __init__(self, name: str) -> None:
-        ports = {"takes": In(PAIRS), "gives": In(PAIRS), "there": Out(PAIRS), "room": Out(PAIRS)}
+    def __init__(self, name: str, units: Sequence[str] = UNITS) -> None:
+        self.units, lines = units, pairs(units)
+        ports = {"takes": In(lines), "gives": In(lines), "there": Out(lines), "room": Out(lines)}
         super().__init__(name, ports, clocked=True, resets=True)
 
     def elaborate(self, platform: Any) -> Module:
-        m, count = self.module(), len(UNITS)
+        m, count = self.module(), len(self.units)
         there: list[Any] = [None] * count**2
         room: list[Any] = [None] * count**2
         for giver in range(count):
@@ -44,7 +48,7 @@ class Tokens(Block):
                     m.d.sync += tokens.eq(tokens - 1)
                 there[taker * count + giver], room[giver * count + taker] = (
                     tokens != 0,
-                    tokens < tokens_most(UNITS[giver]),
+                    tokens < tokens_most(self.units[giver]),
                 )
         m.d.comb += [self.there.eq(Cat(*there)), self.room.eq(Cat(*room))]
         return m

@@ -8,14 +8,13 @@ from amaranth.lib.wiring import In, Out
 from blueprint import axi
 from blueprint.systems.control import Hardware
 from blueprint.systems.dma import Dma
-from blueprint.systems.instructions import UNITS
 from generator.axi_top import AxiTop
 from generator.boundary import AXI_LITE, axi_memory, wires
 from generator.systems.control import Control
 from generator.systems.core import Core
 from generator.systems.dma import Reader, Writer
 from generator.systems.sequencer import Sequencer
-from generator.systems.wires import ENDS, Dispatch, Moves, Program
+from generator.systems.wires import Dispatch, Moves, Program, ends
 
 
 class SystemTop(AxiTop):
@@ -41,15 +40,15 @@ class SystemTop(AxiTop):
             "m_axi_load": Out(_memory(hardware.load)),
             "m_axi_store": Out(_memory(hardware.store)),
             "irq": Out(1),
-            "begins": Out(len(UNITS)),
-            "ends": Out(ENDS),
+            "begins": Out(len(hardware.queues)),
+            "ends": Out(ends(hardware.queues)),
         }
         super().__init__(f"{hardware.name}_{hardware.design_hash[:6]}", ports)
 
     def elaborate(self, platform: Any) -> Module:
         m, hardware = self.module(), self.hardware
         program = Program(hardware).create(path=("program",))
-        dispatch = Dispatch().create(path=("dispatch",))
+        dispatch = Dispatch(hardware.queues).create(path=("dispatch",))
         fetch = Moves(hardware.fetch).create(path=("fetch",))
         load = Moves(hardware.load).create(path=("load",))
         store = Moves(hardware.store).create(path=("store",))

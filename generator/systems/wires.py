@@ -1,5 +1,6 @@
 """Signatures between the blocks of a system: a mover's side, dispatch, and the requests of the host."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.lib.data import ArrayLayout
@@ -19,19 +20,9 @@ from blueprint.systems.control import (
     Hardware,
 )
 from blueprint.systems.dma import RESPONSE_BITS, Dma
-from blueprint.systems.instructions import FORMAT, LAST_BIT, MOVERS, UNITS
+from blueprint.systems.instructions import LAST_BIT, MOVERS, form
 from generator.layout import layout
 
-#: An instruction in the queue of its unit: a line for its kind, and its fields.
-ENTRY = Record(
-    (
-        bits("writes", 1),
-        bits("starts", 1),
-        *(bits(name, FORMAT[name].width) for name in ("wait", "signal", "register", "value")),
-    )
-)
-#: Number of lines that report ends: one for each unit, and one for loads under way.
-ENDS = len(UNITS) + 1
 #: An error as an executor reports it.
 FAILURE = Record(
     (
@@ -40,8 +31,6 @@ FAILURE = Record(
         bits("unit_status", UNIT_STATUS_BITS),
     )
 )
-#: The errors of all units, by the number of the unit.
-FAILURES = ArrayLayout(layout(FAILURE), len(UNITS))
 #: Bits of the number of a page in the control registers.
 PAGE_WIDTH = 32
 #: Where an error comes from: the unit, and the response of the memory.
@@ -56,6 +45,22 @@ TOLD = Record(
 )
 #: Movers that wait for memory.
 OWING = Record(tuple(bits(name, 1) for name in OWED))
+
+
+def entry(units: Sequence[str]) -> Record:
+    """An instruction in the queue of its unit: a line for its kind, and its fields."""
+    fields = (bits(name, form(units)[name].width) for name in ("wait", "signal", "register", "value"))
+    return Record((bits("writes", 1), bits("starts", 1), *fields))
+
+
+def ends(units: Sequence[str]) -> int:
+    """Number of lines that report ends: one for each unit, and one for loads under way."""
+    return len(units) + 1
+
+
+def failures(units: Sequence[str]) -> ArrayLayout:
+    """The errors of all units, by the number of the unit."""
+    return ArrayLayout(layout(FAILURE), len(units))
 
 
 def of_passes(width: int) -> Record:
@@ -113,16 +118,16 @@ class Chosen(Signature):
 class Dispatch(Signature):
     """Instructions to the queues, and the reports of the executors, seen from the sequencer."""
 
-    def __init__(self) -> None:
-        count = len(UNITS)
+    def __init__(self, units: Sequence[str]) -> None:
+        count = len(units)
         super().__init__(
             {
-                "entry": Out(layout(ENTRY)),
+                "entry": Out(layout(entry(units))),
                 "writes": Out(count),
                 "rooms": In(count),
                 "empty": In(1),
                 "failed": In(count),
-                "failures": In(FAILURES.size),
+                "failures": In(failures(units).size),
                 "moving": In(len(MOVERS)),
                 "moved": In(1),
                 "halt": Out(1),

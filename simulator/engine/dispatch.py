@@ -20,14 +20,15 @@ from simulator.engine.movers import Mover, Moving, at_rest, offer, read_cycle, w
 AT_ONCE, WRITE, RUN, MOVE, INTERRUPT, END = range(6)
 #: Result of a pass whose cycles do not follow from the order of the program.
 UNKNOWN = -1
-#: What an instruction waited for where that is no unit: the instruction itself.
-INSTRUCTIONS = 5
-#: Number of units, and number of times that are remembered for each pair of them.
-COUNT, KEPT = 5, 64
+#: Number of units that a system has at most, and number of times that are remembered for each pair of them.
+COUNT, KEPT = 6, 64
 
 
 class Steps(NamedTuple):
-    """Durations of steps: names as in ``blueprint.systems.control``, and the numbers of units that are movers."""
+    """Durations of steps: names as in ``blueprint.systems.control``, and the numbers of units that are movers.
+
+    ``itself`` is what an instruction waited for where that is no unit, the number behind those of all units.
+    """
 
     write: int
     offer: int
@@ -43,6 +44,7 @@ class Steps(NamedTuple):
     asked: int
     load_tokens: int
     flights: int
+    itself: int
 
 
 class Side(NamedTuple):
@@ -124,7 +126,7 @@ def run_pass(
         at = _dispatched(fetch, book, room)
         if kind >= INTERRUPT:
             book.begins[i] = book.ends[i] = at
-            book.reasons[i], book.waited[i] = INSTRUCTIONS, 0
+            book.reasons[i], book.waited[i] = steps.itself, 0
             continue
         ready = max(at + 1, _flown(steps, loads, code, book, i, unit))
         begin = _begin(steps, code, book, i, unit, ready, loads.clock[DONE] + 1)
@@ -209,7 +211,7 @@ def _flown(steps: Steps, loads: Loads, code: Code, book: Book, i: int, unit: int
 def _begin(steps: Steps, code: Code, book: Book, i: int, unit: int, ready: int, idle: int) -> int:
     """The cycle in which an instruction begins: its tokens are taken."""
     free = book.free[unit]
-    begin, last, reason = max(ready, free), -1, INSTRUCTIONS
+    begin, last, reason = max(ready, free), -1, steps.itself
     for other in range(COUNT):
         if code.waits[i] >> other & 1:
             pair = other * COUNT + unit

@@ -11,15 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from blueprint.systems.instructions import UNITS
 from compiler.image import Image
 from compiler.purpose import Purpose
 from simulator.engine import dispatch
 from simulator.systems.decoding import Decoded, transfers
 from simulator.systems.passes import Ran, Table
-
-#: The track of whole passes, behind those of units.
-_PASSES = len(UNITS)
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class Slice:
 def of_decoded(decoded: Decoded, picture: Image) -> Iterator[Slice]:
     """Every start of a run with values, unit by unit; a load from the end of the one before."""
     moved = transfers(decoded.trace)
-    for unit in UNITS:
+    for unit in decoded.trace.spans:
         sizes, last = iter([size for _, size in moved.get(unit, ())]), -1
         for span in decoded.trace.spans[unit]:
             if span.text.kind != "start":
@@ -56,19 +52,21 @@ def of_pass(program: Table, notes: Sequence[tuple[Purpose, int]], ran: Ran) -> I
     for number in starts.tolist():
         moved = int(sizes[code.jobs[number]]) if code.kinds[number] == dispatch.MOVE else 0
         begin, end = int(ran.since[number]), int(ran.ends[number])
-        yield Slice(UNITS[code.units[number]], notes[number][0], 0, number, begin, end, moved)
+        yield Slice(program.units[code.units[number]], notes[number][0], 0, number, begin, end, moved)
 
 
-def events(slices: Iterable[Slice], clock_mhz: float, cycles: int = 0) -> Iterator[dict[str, Any]]:
-    """The events of slices; with ``cycles`` of a pass, also one event for the whole pass."""
-    for number, unit in enumerate([*UNITS, *["pass"] * bool(cycles)]):
+def events(
+    slices: Iterable[Slice], units: Sequence[str], clock_mhz: float, cycles: int = 0
+) -> Iterator[dict[str, Any]]:
+    """The events of slices of units, a track for each; with ``cycles`` of a pass also one for the whole pass."""
+    for number, unit in enumerate([*units, *["pass"] * bool(cycles)]):
         yield {"ph": "M", "pid": 1, "tid": number, "name": "thread_name", "args": {"name": unit}}
-    numbers = {unit: number for number, unit in enumerate(UNITS)}
+    numbers = {unit: number for number, unit in enumerate(units)}
     for one in slices:
         args = {"pass": one.place, "instruction": one.number, "cycle": one.begin, "bytes": one.bytes}
         yield _event(numbers[one.unit], str(one.purpose), one.begin, one.end + 1, clock_mhz, args)
     if cycles:
-        yield _event(_PASSES, "pass", 0, cycles, clock_mhz, {"cycle": 0})
+        yield _event(len(units), "pass", 0, cycles, clock_mhz, {"cycle": 0})
 
 
 def _event(

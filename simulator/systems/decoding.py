@@ -136,7 +136,7 @@ def behind(traces: Iterable[Trace]) -> Trace:
     positions: list[int] = []
     for one in traces:
         for unit, spans in one.spans.items():
-            found.spans[unit] += [
+            found.spans.setdefault(unit, []).extend(
                 replace(
                     span,
                     place=span.place + len(positions),
@@ -144,7 +144,7 @@ def behind(traces: Iterable[Trace]) -> Trace:
                     end=span.end + found.cycles,
                 )
                 for span in spans
-            ]
+            )
         positions += one.positions
         found.window = one.window
         found.cycles += one.cycles

@@ -18,7 +18,7 @@ from blueprint.numbers import ceil_div
 from blueprint.record import Integers
 from blueprint.systems import control
 from blueprint.systems.control import Hardware
-from blueprint.systems.instructions import INDICES, LAST_BIT, MOVED, NARROW_BIT, UNITS, Instruction
+from blueprint.systems.instructions import INDICES, LAST_BIT, MOVED, NARROW_BIT, Instruction
 from blueprint.systems.staging import PACKED_LEVELS, Staged
 from blueprint.systems.starved import Turns
 from simulator.systems import golden_units
@@ -96,13 +96,13 @@ class Golden:
         self.token = np.zeros(memory.sequences, np.int64)
         self.position = 0
 
-    def run(self, program: Sequence[Instruction], position: int, order: Sequence[str] = UNITS) -> None:
-        """One pass. Units take turns in an ``order``, which must not change anything. Raises ``Stuck``.
+    def run(self, program: Sequence[Instruction], position: int, order: Sequence[str] = ()) -> None:
+        """One pass. Units take turns in an ``order``, which must not change anything: else that of their numbers.
 
-        In its turn a unit runs as far ahead as its tokens let it.
+        In its turn a unit runs as far ahead as its tokens let it. Raises ``Stuck``.
         """
-        self.position = position
-        queues = {unit: deque(one for one in program if one.unit == unit) for unit in UNITS}
+        self.position, order = position, order or self.hardware.queues
+        queues = {unit: deque(one for one in program if one.unit == unit) for unit in order}
         tokens: Counter[tuple[str, str]] = Counter()
         while any(queues.values()):
             done = [self._advance(unit, queues[unit], tokens) for unit in order]

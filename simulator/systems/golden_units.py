@@ -117,7 +117,9 @@ class _Matrix(Unit):
 
     def compute(self, values: dict[str, Integers], sources: dict[str, Sources]) -> dict[str, Integers]:
         k, n = self.size("k"), self.size("n")
-        weights = self._weights.read(values[self._wgt].astype(np.uint8), tuple(sources[self._wgt]), k, n)
+        beats = (values[self._wgt] & 0xFF).astype(np.uint8)
+        beats = beats.reshape(len(beats), self._weights.beats(k, n), -1)
+        weights = self._weights.read(beats, tuple(sources[self._wgt]), k, n)
         found = self.spec.reference({"act": values[self._act][:, :k], "wgt": weights})["out"]
         return {self._out.removeprefix(f"{self.name}."): found}
 

@@ -163,11 +163,12 @@ class Machine:
         self.load = dma.Reader(hardware.load, dma.Ends((), (), always, always), memories[1])
         self.store = dma.Writer(hardware.store, dma.Ends((), (), always, always), memories[2])
         self.drain = self.store.source = _Never()
-        self.units = {unit: _Executor() for unit in UNITS}
+        self.units = {unit: _Executor() for unit in hardware.queues}
         self.tokens: Counter[tuple[str, str]] = Counter()
         self.offers: dict[str, tuple[int, Transfer, list[int]]] = {}
         places = [position + sum(self.steps[:n]) for n in range(len(self.programs))]
-        self.trace = Trace(positions=places, window=hardware.window)
+        spans: dict[str, list[Span]] = {unit: [] for unit in hardware.queues}
+        self.trace = Trace(spans, positions=places, window=hardware.window)
         self.next, self.number, self.dispatched = 0, 0, ""
         self.over = -1
         self.seen = {"fetch": 0, "load": 0, "store": 0}

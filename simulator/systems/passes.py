@@ -19,6 +19,7 @@ from blueprint.systems import control
 from blueprint.systems.control import Hardware
 from blueprint.systems.dma import PAGE_BYTES, Dma
 from blueprint.systems.instructions import (
+    EVERY,
     FLIGHTS,
     INDICES,
     LAST_BIT,
@@ -43,8 +44,8 @@ from simulator.systems.loads import ring_words, sized, tables, timed
 _STEPS = Steps(
     write=control.WRITE, offer=control.OFFER, first_beat=control.FIRST_BEAT, done=control.DONE, staged=control.STAGED,
     first_look=control.FIRST_LOOK, look=control.LOOK, answer=control.ANSWER, queue=control.QUEUE_DEPTH,
-    tokens=TOKENS_MOST, load=UNITS.index("load"), asked=control.ASKED, load_tokens=tokens_most("load"),
-    flights=FLIGHTS,
+    tokens=TOKENS_MOST, load=EVERY.index("load"), asked=control.ASKED, load_tokens=tokens_most("load"),
+    flights=FLIGHTS, itself=len(UNITS),
 )  # fmt: skip
 _ADDRESS, _BYTES, _ROWS, _STRIDE, _PLACE, _INDEX = range(len(MOVED))
 _TOKEN, _LOAD = INDICES.index("token"), MOVERS[0]
@@ -57,7 +58,7 @@ class Table:
     """A program in columns: `dispatch.Code`, and what its transfers and runs are.
 
     ``moved`` has a row of `MOVED` for each transfer, ``grows`` a 1 where the position is added. A run has its unit and
-    registers in ``registers``, at ``runs``.
+    registers in ``registers``, at ``runs``. ``units`` are the names of units by their numbers.
     """
 
     code: Code
@@ -68,6 +69,7 @@ class Table:
     registers: tuple[tuple[str, Mapping[int, Written]], ...]
     needs: Integers
     tails: Integers
+    units: tuple[str, ...]
     window: int = 0
 
     @cached_property
@@ -118,7 +120,7 @@ class _Reading:
     def __init__(self, hardware: Hardware, runs: Runs) -> None:
         self.hardware, self.cycles = hardware, runs
         self._starved, self._turns = Starved(hardware), Turns(hardware)
-        self._registers: dict[str, dict[int, Written]] = {unit: {} for unit in UNITS}
+        self._registers: dict[str, dict[int, Written]] = {unit: {} for unit in hardware.queues}
         self._known: dict[tuple[object, ...], int] = {}
         self._brought: dict[str, list[int]] = defaultdict(list)
         self._used: dict[str, int] = defaultdict(int)
@@ -197,7 +199,7 @@ def read_program(hardware: Hardware, runs: Runs, program: Sequence[Instruction])
     """A program in columns."""
     reading = _Reading(hardware, runs)
     done = [reading.execute(number, one) for number, one in enumerate(program)]
-    numbers = {unit: number for number, unit in enumerate(UNITS)}
+    numbers = {unit: number for number, unit in enumerate(hardware.queues)}
     masks: dict[tuple[str, ...], int] = {(): 0}
 
     def mask(units: tuple[str, ...]) -> int:
@@ -224,13 +226,14 @@ def read_program(hardware: Hardware, runs: Runs, program: Sequence[Instruction])
         tuple(reading.units),
         np.array(loads, np.int64),
         np.array(tails, np.int64),
+        hardware.queues,
         hardware.window,
     )
 
 
 @dataclass(frozen=True)
 class Ran:
-    """A pass: of every instruction begin, end, what it waited for (a number of `UNITS`, or behind) and how long.
+    """A pass: of every instruction begin, end, what it waited for (a number of a unit, or behind them) and how long.
 
     ``since`` is the cycle from which an instruction alone has its unit: of a load behind the one before, and behind its
     end where a load is under way all the while.
@@ -262,6 +265,7 @@ class Passes:
 
     def __init__(self, hardware: Hardware, memories: Sequence[MemoryPort], runs: Runs) -> None:
         self.hardware, self.runs = hardware, runs
+        self._steps = _STEPS._replace(itself=len(hardware.queues))
         fetch, load, store = memories
         self._fetch, self._store = _side(hardware.fetch, fetch), _side(hardware.store, store)
         self._loads = tables(hardware.load, load)
@@ -270,7 +274,7 @@ class Passes:
         self._ids: dict[tuple[int, ...], int] = {}
         self._shapes = np.zeros((0, 7), np.int64)
         self._times = np.zeros((0, 0 if self._random else self._phases), np.int64)
-        self._free = np.zeros(len(UNITS), np.int64)
+        self._free = np.zeros(dispatch.COUNT, np.int64)
         self._static: dict[int, tuple[Table, Integers, Integers]] = {}
         self._spans: dict[int, Integers] = {}
         self.now = control.NEXT_PASS
@@ -289,20 +293,22 @@ class Passes:
         code.jobs[moves] = self._numbers(program, position, token)[code.jobs[moves]]
         jobs = Jobs(spans, program.needs, program.tails, self._shapes, self._times)
         count = len(code.kinds)
-        loads = np.flatnonzero(code.units == UNITS.index("load"))
+        loads = np.flatnonzero(code.units == _STEPS.load)
         begins, ends, reasons, waited = (np.zeros(count, np.int64) for _ in range(4))
         ran = Ran(position, begins, ends, reasons, waited, loads)
         book = self._book(ran)
-        found = dispatch.run_pass(_STEPS, self._fetch, self._loads, self._store, code, jobs, book, self.now)
+        found = dispatch.run_pass(
+            self._steps, self._fetch, self._loads, self._store, code, jobs, book, self.now
+        )
         if found == dispatch.UNKNOWN:
             raise RuntimeError("A program must have its cycles follow from the order of its instructions")
         self.now = found + control.NEXT_PASS
         return ran
 
     def _book(self, ran: Ran) -> Book:
-        pairs, kept = len(UNITS) ** 2, dispatch.KEPT
-        plain = [np.zeros(size, np.int64) for size in (len(UNITS), pairs, pairs, 3)]
-        queue = np.zeros((len(UNITS), control.QUEUE_DEPTH), np.int64)
+        pairs, kept = dispatch.COUNT**2, dispatch.KEPT
+        plain = [np.zeros(size, np.int64) for size in (dispatch.COUNT, pairs, pairs, 3)]
+        queue = np.zeros((dispatch.COUNT, control.QUEUE_DEPTH), np.int64)
         gives, takes = (np.zeros((pairs, kept), np.int64) for _ in range(2))
         queued, given, taken, clock = plain
         return Book(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from blueprint import axi
 from blueprint.systems.control import Hardware
-from blueprint.systems.instructions import UNITS
+from blueprint.systems.instructions import MOVERS, UNITS
 from blueprint.systems.memory_port import NEVER, MemoryPort
 from simulator.rtl.jobs import words
 from toolchain import cxxrtl, files, process, verilator
@@ -59,16 +59,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Found:
-    """Results of a job; ``registers`` are empty and ``cycles`` -1 where it was cut."""
+    """Results of a job; ``registers`` are empty and ``cycles`` -1 where it was cut; ``units`` have queues."""
 
     steps: Sequence[Step]
     registers: Mapping[str, int]
     cycles: int = -1
+    units: tuple[str, ...] = UNITS
 
     def spans(self) -> dict[str, list[tuple[int, int]]]:
         """Begin and end of every instruction that ended, by unit, in the order of their begins."""
-        begun: dict[str, list[int]] = {unit: [] for unit in UNITS}
-        found: dict[str, list[tuple[int, int]]] = {unit: [] for unit in UNITS}
+        begun: dict[str, list[int]] = {unit: [] for unit in self.units}
+        found: dict[str, list[tuple[int, int]]] = {unit: [] for unit in self.units}
         for step in self.steps:
             mine = begun[step.unit] if step.what in ("begin", "end", "landed") else []
             if step.what == "begin":
@@ -130,24 +131,26 @@ def run(
     for cycle, kind, first, second in rows:
         mine.append((int(cycle), kind, int(first), int(second)))
         if kind == "cut" or (kind == "register" and int(first) == described[-1].address):
-            found.append(_found(mine, names))
+            found.append(_found(mine, names, hardware.queues))
             mine = []
     return found, left
 
 
-def _found(rows: Sequence[tuple[int, str, int, int]], names: Mapping[int, str]) -> Found:
+def _found(
+    rows: Sequence[tuple[int, str, int, int]], names: Mapping[int, str], units: tuple[str, ...]
+) -> Found:
     """Parse the lines of a job."""
     steps: list[Step] = []
     for cycle, kind, first, second in rows:
         if kind == "units":
             for what, lines in (("begin", first), ("end", second)):
-                steps += [Step(cycle, what, unit) for n, unit in enumerate(UNITS) if lines >> n & 1]
-            steps += [Step(cycle, "landed", UNITS[0])] * (second >> len(UNITS) & 1)
+                steps += [Step(cycle, what, unit) for n, unit in enumerate(units) if lines >> n & 1]
+            steps += [Step(cycle, "landed", MOVERS[0])] * (second >> len(units) & 1)
         elif kind in ("fetch", "load", "store"):
             steps.append(Step(cycle, "request", kind, first, second))
     registers = {names[first]: second for _, kind, first, second in rows if kind == "register"}
     ends = [cycle for cycle, kind, _, _ in rows if kind == "interrupt"]
-    return Found(steps, registers, ends[0] if ends else -1)
+    return Found(steps, registers, ends[0] if ends else -1, units)
 
 
 def _packed(hardware: Hardware, image: bytes, jobs: Sequence[Job]) -> bytes:

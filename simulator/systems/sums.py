@@ -15,8 +15,6 @@ from compiler.purpose import Purpose
 from simulator.engine import dispatch
 from simulator.systems.passes import Ran, Table
 
-_REASONS = (*UNITS, "instructions")
-
 
 @dataclass(frozen=True)
 class Sums:
@@ -46,6 +44,7 @@ class Adding:
 
     def __init__(self, runs: Runs, program: Table, notes: Sequence[tuple[Purpose, int]]) -> None:
         self.runs, self.program = runs, program
+        self._reasons = (*program.units, "instructions")
         code = program.code
         self._starts = np.flatnonzero((code.kinds == dispatch.RUN) | (code.kinds == dispatch.MOVE))
         self._moves = np.flatnonzero(code.kinds == dispatch.MOVE)
@@ -55,14 +54,14 @@ class Adding:
         self._kinds, self._kind = _numbered([purpose.kind for purpose in purposes])
         self._known = program.unknown()
         self._lengths = np.zeros(len(code.kinds), np.int64)
-        self._waited = np.zeros(len(UNITS) * len(_REASONS), np.int64)
+        self._waited = np.zeros(len(program.units) * len(self._reasons), np.int64)
         self._sizes = np.zeros(len(self._moves), np.int64)
         self._macs = np.zeros(len(program.runs), np.int64)
         self._executed = np.flatnonzero(code.units >= 0)
-        self._cells = np.maximum(code.units, 0) * len(_REASONS)
+        self._cells = np.maximum(code.units, 0) * len(self._reasons)
         self._moved = code.jobs[self._moves]
         places = program.moved[self._moved, MOVED.index("place")].tolist()
-        movers = [UNITS[unit] for unit in code.units[self._moves].tolist()]
+        movers = [program.units[unit] for unit in code.units[self._moves].tolist()]
         through = [runs.hardware.buffer(*one) for one in zip(movers, places, strict=True)]
         self._buffers, self._buffer = _numbered(through)
         self._passes = 0
@@ -81,26 +80,27 @@ class Adding:
 
     def sums(self) -> Sums:
         """Sums over all passes."""
-        code, found, count = self.program.code, Sums(), len(UNITS)
+        code, found, names = self.program.code, Sums(), self.program.units
+        count = len(names)
         each = self._lengths + self._passes
         units, lengths = code.units[self._starts], each[self._starts]
-        found.busy.update(_named(UNITS, np.bincount(units, lengths, count)))
+        found.busy.update(_named(names, np.bincount(units, lengths, count)))
         sets = self._executed[code.kinds[self._executed] < dispatch.RUN]
-        found.sets.update(_named(UNITS, np.bincount(code.units[sets], each[sets], count)))
-        for unit, row in zip(UNITS, self._waited.reshape(count, -1), strict=True):
-            found.waits[unit].update(_named(_REASONS, row))
+        found.sets.update(_named(names, np.bincount(code.units[sets], each[sets], count)))
+        for unit, row in zip(names, self._waited.reshape(count, -1), strict=True):
+            found.waits.setdefault(unit, Counter()).update(_named(self._reasons, row))
         runs = np.flatnonzero(code.kinds == dispatch.RUN)
         work = self._macs[code.jobs[runs]]
-        found.macs.update(_named(UNITS, np.bincount(code.units[runs], work, count)))
-        for names, numbers, into, macs, moved in (
+        found.macs.update(_named(names, np.bincount(code.units[runs], work, count)))
+        for marks, numbers, into, macs, moved in (
             (self._layers, self._layer, found.layers, found.layer_macs, found.layer_bytes),
             (self._steps, self._step, found.steps, found.step_macs, found.step_bytes),
         ):
-            into.update(_by_unit(names, numbers[self._starts], units, lengths))
-            macs.update(_by_unit(names, numbers[runs], code.units[runs], work))
-            moved.update(_named(names, np.bincount(numbers[self._moves], self._sizes, len(names))))
+            into.update(_by_unit(marks, names, numbers[self._starts], units, lengths))
+            macs.update(_by_unit(marks, names, numbers[runs], code.units[runs], work))
+            moved.update(_named(marks, np.bincount(numbers[self._moves], self._sizes, len(marks))))
         for unit in MOVERS:
-            mine = code.units[self._moves] == UNITS.index(unit)
+            mine = code.units[self._moves] == names.index(unit)
             kinds = np.bincount(self._kind[self._moves][mine], self._sizes[mine], len(self._kinds))
             found.traffic.update(_named([f"{kind} {unit}" for kind in self._kinds], kinds))
         through = np.bincount(self._buffer, self._sizes, len(self._buffers))
@@ -112,8 +112,7 @@ class Adding:
 def stalls(found: Sums, cycles: int) -> dict[str, dict[str, int]]:
     """Cycles in which a unit has nothing to do, by the unit whose token it waits for; else ``instructions``."""
     reasons = {}
-    for unit in UNITS:
-        waited = found.waits[unit]
+    for unit, waited in found.waits.items():
         rest = cycles - found.busy[unit] - found.sets[unit] - sum(waited.values())
         reasons[unit] = {name: value for name, value in {"instructions": rest, **waited}.items() if value}
     return reasons
@@ -138,11 +137,12 @@ def _numbered(names: Sequence[str]) -> tuple[list[str], Integers]:
 
 
 def _by_unit(
-    names: Sequence[str], numbers: Integers, units: Integers, values: Integers
+    marks: Sequence[str], names: Sequence[str], numbers: Integers, units: Integers, values: Integers
 ) -> dict[str, Counter[str]]:
-    """Sums of values by name and unit."""
-    cells = np.bincount(numbers * len(UNITS) + units, values, len(names) * len(UNITS))
-    return {name: _named(UNITS, row) for name, row in zip(names, cells.reshape(-1, len(UNITS)), strict=True)}
+    """Sums of values by mark and by the name of the unit."""
+    count = len(names)
+    cells = np.bincount(numbers * count + units, values, len(marks) * count)
+    return {mark: _named(names, row) for mark, row in zip(marks, cells.reshape(-1, count), strict=True)}
 
 
 def _named(names: Sequence[str], values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Counter[str]:

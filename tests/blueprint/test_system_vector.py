@@ -98,7 +98,8 @@ REFUSED = {
             ("    runs: [product, prefill]\n", ""),
             ("stage: exact, candidates: 0", "stage: ternary, candidates: 9"),
         ),
-        "units.vector: vector must run the head too, of stage exact, to choose a token: it finds the largest score",
+        "units.vector: vector must run the head too, of stage exact, or a unit of products one of stage int8 without "
+        "candidates, to choose a token: it finds the largest score",
     ),
     "no rotations": (
         (("      rotates: true\n", ""), ("      dots: true\n", "      dots: true\n    runs: [positions]\n")),

@@ -380,8 +380,8 @@ def test_a_system_with_a_second_unit_of_products_is_refused(
     )
     path = edited(tmp_path, "  attention:\n", other)
     path.write_text(path.read_text().replace("runs: [product, prefill]", "runs: [product]"))
-    what = "Units of a whole system must be one for products, one for attention and one for elements"
-    assert refused(tmp_path, capsys, path) == f"{what}, and second is another"
+    ones = "one for products, one for attention, one for elements and at most one for scores of the head"
+    assert refused(tmp_path, capsys, path) == f"Units of a whole system must be {ones}, and second is another"
 
 
 def test_a_unit_whose_cycles_depend_on_its_operands_is_refused(

@@ -127,9 +127,8 @@ def test_a_prompt_is_continued_by_the_largest_scores(found: Compiled, picture: I
 
 def test_every_start_is_a_slice_of_the_trace(found: Compiled, picture: Image) -> None:
     decoded = decoding.decode(found.hardware, picture, [3, 17], 1, port("fixed"))
-    events = [
-        event for event in chrome.events(chrome.of_decoded(decoded, picture), 100.0) if event["ph"] == "X"
-    ]
+    slices = chrome.of_decoded(decoded, picture)
+    events = [event for event in chrome.events(slices, found.hardware.queues, 100.0) if event["ph"] == "X"]
     starts = sum(one.kind == "start" for name in decoded.passes for one in picture.programs[name])
     assert len(events) == starts
     last = max(event["ts"] + event["dur"] for event in events)

@@ -121,7 +121,7 @@ def test_a_second_unit_for_products_is_refused() -> None:
     matrix = system.units["matrix"]
     first = dataclasses.replace(matrix, works=tuple(work for work in matrix.works if work != "prefill"))
     second = dataclasses.replace(matrix, works=("prefill",))
-    ones = "one for products, one for attention and one for elements"
+    ones = "one for products, one for attention, one for elements and at most one for scores of the head"
     told = f"Units of a whole system must be {ones}, and blocks is another"
     with pytest.raises(ParamError, match=f"^{re.escape(told)}$"):
         control.hardware(

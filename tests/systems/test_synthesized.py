@@ -79,6 +79,7 @@ ODD: dict[str, Any] = {
         attention=small.attention(format="fp16", acc_format="fixed"),
     ),
     "small buffers": lambda: small.hardware("keys", Buffers(weights=64, cache=64, activations=4096)),
+    "a unit for the head": lambda: small.hardware("dots", head=small.product("tables", n_max=64)),
     "one unit": lambda: control.built("one", {"matrix": small.product("tables")}, width=64, burst=2),
 }
 
@@ -177,6 +178,13 @@ def test_cells_and_memories_of_all_instances_belong_to_the_unit_that_holds_them(
     assert parts["matrix"].memory_area_um2 == pytest.approx((3 + 2) * three)
     whole = synthesized.whole(parts.values())
     assert whole.area_um2 == pytest.approx(17 * bit + 5 * gate + one + (3 + 2) * three)
+
+
+def test_units_that_are_the_same_module_have_one_instance_each() -> None:
+    both = MANIFEST | {"units": {name: {"module": "unit"} for name in ("matrix", "head")}}
+    parts = synthesized.measured(mapped(core=cells(unit=2, memory_16x8=1)), both)
+    assert {name: part.flip_flops for name, part in parts.items()} == {"matrix": 11, "head": 11, AROUND: 6}
+    assert parts["matrix"] == parts["head"]
 
 
 def test_a_unit_that_the_manifest_does_not_name_counts_around() -> None:
