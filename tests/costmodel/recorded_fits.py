@@ -31,7 +31,7 @@ from blueprint.workloads.tasks import Gemm
 from costmodel.calibration import calibration, fitting, path_fit, validation
 from costmodel.calibration.measuring import Sample
 from costmodel.groundtruth.activity import Accesses, Activity, Glitches
-from costmodel.model import estimate, evaluate, explain, features, glitches, provenance
+from costmodel.model import estimate, evaluate, explain, features, glitches, provenance, wires
 from costmodel.technology.technology import Technology
 from tests.costmodel import recorded
 
@@ -75,7 +75,7 @@ def technology() -> Technology:
             else {"lane": error, "shell": error | {"rows": 4, "held_out_mean": 0.07}}
         )
         model[group] = {"unit": "", "source": "made up, recipe buffered/1", "value": value, "error": errors}
-    model["delay"][estimate.START] = 43.0
+    model["delay"] |= {estimate.START: 43.0, wires.WIRES: 0.7}
     model[glitches.GROUP] = {
         "value": {
             place: {
@@ -121,9 +121,7 @@ def estimated(name: str) -> dict[str, Any]:
                 len(explain.energy(one, facts, seconds)),
             ],
         },
-        "arrivals": {
-            " ".join(key): alone(value) for key, value in glitches.arrivals(one.paths(), facts).items()
-        },
+        "arrivals": {" ".join(key): alone(value) for key, value in glitches.arrivals(one, facts).items()},
         "cycles": int(one.cycles(task)),
     }
 
@@ -159,7 +157,10 @@ def sample(name: str, number: int) -> Sample:
         for place, (clock, moved) in parts.items()
     }
     more = {place: 0.2 * energy * noise("glitch", place) for place, energy in energies.items()}
-    paths = {path.name: 43 + float(estimate.steps(path, facts)) for path in one.paths()}
+    paths = {
+        path.name: 43 + float(estimate.steps(path, facts, estimate.wiring(one, facts)))
+        for path in one.paths()
+    }
     slowest = max(paths.values()) * noise("ps")
     ends = {path_fit._end(path) for path in one.paths()} - {None}
     switched = Activity(
@@ -224,6 +225,7 @@ def fitted() -> dict[str, Any]:
         "values": values,
         "errors": {group: found[group]["error"] for group in values},
         "start": found["delay"][estimate.START],
+        "wires": found["delay"].get(wires.WIRES),
         "leakage": found["leakage"]["value"],
         "units": [found[group]["unit"] for group in found],
         "steps": [[each[0], str(each[1]), each[2], each[3]] for each in seen[:8]],

@@ -14,7 +14,7 @@ import pytest
 
 from compiler.purpose import Purpose
 from simulator.systems import chrome
-from ternforge import arguments, cli, session
+from ternforge import arguments, cli, fidelity, session
 from ternforge.record import NAME, Record, _is_inside, undisturbed
 from ternforge.traced import Window
 from ternforge.verbs import apply, tech
@@ -227,3 +227,31 @@ def test_a_technology_is_shown_with_its_corner_its_files_and_its_notes(
     assert cli.run(["tech", "list"]) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("asap7 "))
     assert row.split()[1:4] == ["0.7", "25", str(told["cells"])]
+
+
+def test_corrections_are_a_table_where_there_is_one_to_tell() -> None:
+    level = {"ok": 1200, "failed": 0}
+    told = {
+        "levels": {"simulated": level, "synthesized": {"ok": 3, "failed": 2}},
+        "failed": [],
+        "corrections": [],
+    }
+    assert fidelity.lines(None) == []
+    assert fidelity.lines(told) == ["measured: 1,200 simulated, 3 synthesized (2 failed)"]
+    row = {
+        "level": "synthesized",
+        "metric": "area_um2",
+        "designs": 7,
+        "before": 0.0512,
+        "after": 0.01,
+        "used": True,
+    }
+    exact = {**row, "before": 0.0}
+    assert fidelity.lines({**told, "corrections": [exact]}) == fidelity.lines(told)
+    head, line = fidelity.lines({**told, "corrections": [exact, row]})[1:]
+    assert head.split() == ["correction", "by", "metric", "designs", "error", "corrected", "used"]
+    assert line.split() == ["synthesized", "area_um2", "7", "5.12", "%", "1.00", "%", "yes"]
+    failed = [{"point": f"p{number}", "reason": "it hangs"} for number in range(fidelity._SHOWN + 2)]
+    lines = fidelity.lines({**told, "failed": failed})[1:]
+    assert lines[0] == "p0 failed: it hangs" and len(lines) == fidelity._SHOWN + 1
+    assert lines[-1] == "2 more failed; --json names them"
