@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ternforge
 from compiler.purpose import Purpose
 from simulator.systems import chrome
 from ternforge import arguments, cli, fidelity, session
@@ -255,3 +256,9 @@ def test_corrections_are_a_table_where_there_is_one_to_tell() -> None:
     lines = fidelity.lines({**told, "failed": failed})[1:]
     assert lines[0] == "p0 failed: it hangs" and len(lines) == fidelity._SHOWN + 1
     assert lines[-1] == "2 more failed; --json names them"
+
+
+def test_a_prompt_that_is_no_text_is_refused_before_the_checkpoint_is_looked_for(tmp_path: Path) -> None:
+    """Bytes of a shell that are not UTF-8."""
+    with pytest.raises(ValueError, match=r"^Prompt must be text in UTF-8, not 'a\\udcff'$"):
+        ternforge.model_generate(tmp_path / "none", "a\udcff")
