@@ -18,7 +18,7 @@ from simulator.systems import chrome
 from ternforge import arguments, cli, fidelity, session
 from ternforge.record import NAME, Record, _is_inside, undisturbed
 from ternforge.traced import Window
-from ternforge.verbs import apply, tech
+from ternforge.verbs import apply, estimate, tech
 
 POINT: dict[str, Any] = {
     "point": "p1", "file": "a b.yaml", "parameters": {"mu": 3, "style": "half"}, "level": "analytic",
@@ -262,3 +262,21 @@ def test_a_prompt_that_is_no_text_is_refused_before_the_checkpoint_is_looked_for
     """Bytes of a shell that are not UTF-8."""
     with pytest.raises(ValueError, match=r"^Prompt must be text in UTF-8, not 'a\\udcff'$"):
         ternforge.model_generate(tmp_path / "none", "a\udcff")
+
+
+@pytest.mark.parametrize(("share", "waits"), [(0.0, "no stalls"), (0.254, "DRAM-bound 25.4 % of the time")])
+def test_a_workload_is_told_by_its_layers_and_what_it_waits_for(share: float, waits: str) -> None:
+    layer = {"name": "q", "m": 1, "k": 2, "n": 3, "count": 4, "macs": 24, "cycles": 1200}
+    row = {"dram_share": share, "power_mw": 1.5, "area_um2": 7.0}
+    answer = {
+        "layers": [layer], "row": row, "seconds": 0.0025, "workload": "mine", "cycles": 4800, "utilization": 0.125,
+        "covers": "all of it", "memory": "takes no time",
+    }  # fmt: skip
+    head, body, *rest = estimate._workload_lines(answer)
+    assert head.split() == ["layer", "m", "k", "n", "count", "cycles"]
+    assert body.split() == ["q", "1", "2", "3", "4", "1,200"]
+    assert rest == [
+        f"mine: 4,800 cycles, 2.5 ms, utilization 12.5 %, {waits}",
+        "power 1.5 mW",
+        "numbers cover all of it; memory takes no time",
+    ]
