@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ternforge
 from compiler.purpose import Purpose
 from simulator.systems import chrome
-from ternforge import arguments, cli, session
+from ternforge import arguments, cli, fidelity, session
 from ternforge.record import NAME, Record, _is_inside, undisturbed
 from ternforge.traced import Window
-from ternforge.verbs import apply, tech
+from ternforge.verbs import apply, estimate, tech
 
 POINT: dict[str, Any] = {
     "point": "p1", "file": "a b.yaml", "parameters": {"mu": 3, "style": "half"}, "level": "analytic",
@@ -227,3 +228,55 @@ def test_a_technology_is_shown_with_its_corner_its_files_and_its_notes(
     assert cli.run(["tech", "list"]) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("asap7 "))
     assert row.split()[1:4] == ["0.7", "25", str(told["cells"])]
+
+
+def test_corrections_are_a_table_where_there_is_one_to_tell() -> None:
+    level = {"ok": 1200, "failed": 0}
+    told = {
+        "levels": {"simulated": level, "synthesized": {"ok": 3, "failed": 2}},
+        "failed": [],
+        "corrections": [],
+    }
+    assert fidelity.lines(None) == []
+    assert fidelity.lines(told) == ["measured: 1,200 simulated, 3 synthesized (2 failed)"]
+    row = {
+        "level": "synthesized",
+        "metric": "area_um2",
+        "designs": 7,
+        "before": 0.0512,
+        "after": 0.01,
+        "used": True,
+    }
+    exact = {**row, "before": 0.0}
+    assert fidelity.lines({**told, "corrections": [exact]}) == fidelity.lines(told)
+    head, line = fidelity.lines({**told, "corrections": [exact, row]})[1:]
+    assert head.split() == ["correction", "by", "metric", "designs", "error", "corrected", "used"]
+    assert line.split() == ["synthesized", "area_um2", "7", "5.12", "%", "1.00", "%", "yes"]
+    failed = [{"point": f"p{number}", "reason": "it hangs"} for number in range(fidelity._SHOWN + 2)]
+    lines = fidelity.lines({**told, "failed": failed})[1:]
+    assert lines[0] == "p0 failed: it hangs" and len(lines) == fidelity._SHOWN + 1
+    assert lines[-1] == "2 more failed; --json names them"
+
+
+def test_a_prompt_that_is_no_text_is_refused_before_the_checkpoint_is_looked_for(tmp_path: Path) -> None:
+    """Bytes of a shell that are not UTF-8."""
+    with pytest.raises(ValueError, match=r"^Prompt must be text in UTF-8, not 'a\\udcff'$"):
+        ternforge.model_generate(tmp_path / "none", "a\udcff")
+
+
+@pytest.mark.parametrize(("share", "waits"), [(0.0, "no stalls"), (0.254, "DRAM-bound 25.4 % of the time")])
+def test_a_workload_is_told_by_its_layers_and_what_it_waits_for(share: float, waits: str) -> None:
+    layer = {"name": "q", "m": 1, "k": 2, "n": 3, "count": 4, "macs": 24, "cycles": 1200}
+    row = {"dram_share": share, "power_mw": 1.5, "area_um2": 7.0}
+    answer = {
+        "layers": [layer], "row": row, "seconds": 0.0025, "workload": "mine", "cycles": 4800, "utilization": 0.125,
+        "covers": "all of it", "memory": "takes no time",
+    }  # fmt: skip
+    head, body, *rest = estimate._workload_lines(answer)
+    assert head.split() == ["layer", "m", "k", "n", "count", "cycles"]
+    assert body.split() == ["q", "1", "2", "3", "4", "1,200"]
+    assert rest == [
+        f"mine: 4,800 cycles, 2.5 ms, utilization 12.5 %, {waits}",
+        "power 1.5 mW",
+        "numbers cover all of it; memory takes no time",
+    ]
