@@ -234,7 +234,7 @@ def _write_trace(
 def lines(answer: Mapping[str, Any]) -> list[str]:
     sizes = size_columns(answer["layers"])
     rows = [
-        [*(e[key] for key in ("name", *sizes, "count", "cycles")), f"{100 * e['utilization']:.1f} %"]
+        [*(e.get(key) for key in ("name", *sizes, "count", "cycles")), f"{100 * e['utilization']:.1f} %"]
         for e in answer["layers"]
     ]
     stalls = ", ".join(f"{reason} {cycles:,}" for reason, cycles in answer["stalls"].items())
