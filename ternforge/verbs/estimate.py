@@ -84,7 +84,7 @@ def estimate(
 def _refuse(given: Mapping[str, Any], whose: str) -> None:
     """Refuse arguments that another kind of file takes. Raises ``ParamError``."""
     for name, value in given.items():
-        if value:
+        if value is not None and value != {}:
             raise ParamError(f"{name} must be given {whose}")
 
 
