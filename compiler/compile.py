@@ -75,6 +75,12 @@ def has_steps(hardware: Hardware) -> bool:
     return not hardware.units["attention"].float_format
 
 
+def check(hardware: Hardware, checkpoint: Checkpoint) -> None:
+    """Check that hardware computes what a checkpoint is of, beside its sizes. Raises ``ParamError``."""
+    _check_model(hardware, checkpoint.decoder.model)
+    _check_decoder(hardware, checkpoint)
+
+
 def compile_shapes(hardware: Hardware, model: Model, batch: int = 1) -> Plan:
     """The programs of a model and the layout of memory, without contents, for a number of sequences side by side.
 
@@ -92,8 +98,7 @@ def compile_model(
     Each pass takes a token of each of ``batch`` sequences. Raises ``ParamError`` for what the hardware cannot run.
     """
     model = checkpoint.decoder.model
-    _check_model(hardware, model)
-    _check_decoder(hardware, checkpoint)
+    check(hardware, checkpoint)
     found = _planned(hardware, model, Contents(checkpoint, tuple(steps)), batch)
     return Compiled(hardware, model, *found, batch, checkpoint, tuple(steps))
 

@@ -25,6 +25,7 @@ from checkpoints.digest import digest
 from checkpoints.faults import fault
 from compiler.compile import Compiled
 from compiler.layout import Octets
+from compiler.plan import WORD
 from compiler.prompts import BLOCK
 from compiler.purpose import Purpose
 
@@ -185,6 +186,7 @@ def read(folder: Path, hardware: Hardware) -> Image:
     beside = said.get("batch", 1), said.get("tokens_stride", 0)
     if not all(is_kind(one, int) for one in beside):
         raise fault(path, f"batch and tokens_stride must be integers, not {beside[0]!r} and {beside[1]!r}")
+    _check_tokens(path, said, *beside)
     return Image(
         said["base"],
         data,
@@ -197,6 +199,17 @@ def read(folder: Path, hardware: Hardware) -> Image:
         *beside,
         hardware.queues,
     )
+
+
+def _check_tokens(path: Path, said: Mapping[str, Any], batch: int, stride: int) -> None:
+    """Refuse tokens of sequences that do not lie one behind the other in front of the image."""
+    if batch < 1:
+        raise fault(path, f"batch must be at least 1, not {batch}")
+    each = WORD * (said["context"] + 1)
+    if said["tokens"] < 0 or said["tokens"] + (batch - 1) * stride + each > said["base"]:
+        raise fault(path, f"tokens of every sequence must lie in front of base {said['base']}, and do not")
+    if batch > 1 and stride < each:
+        raise fault(path, f"tokens_stride must be at least {each}, the bytes of a sequence, not {stride}")
 
 
 def _note(path: Path, name: str, note: Any) -> tuple[Purpose, int]:

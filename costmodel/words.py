@@ -11,3 +11,5 @@ RECIPES = (LEAST, BUFFERED)
 PARTS = ("area", "delay", "energy")
 #: Models of wires: none, the library's own, a statistical one.
 WIRES = ("none", "library", "model")
+#: Designs of a family that calibration, and validation, may be asked for: fewest and most.
+CALIBRATED, VALIDATED = (5, 1000), (1, 1000)

@@ -90,7 +90,7 @@ class Study:
 
     def refresh(self) -> None:
         """Find the front, the knee and all counts again."""
-        for name in ("ladder", "front", "infeasible", "nearest"):
+        for name in ("ladder", "front", "infeasible", "built", "nearest"):
             self.__dict__.pop(name, None)
 
     def known(self, index: int) -> dict[str, float]:
@@ -161,8 +161,9 @@ class Study:
 
     @cached_property
     def built(self) -> int:
-        """Number of points that can be built, whether they keep the constraints or not."""
-        return sum(header["built"] for header in self._store.headers())
+        """Number of points that can be built, whether they keep the constraints, as ``feasible`` do, or not."""
+        limits = {limit.text for limit in self.space.limits}
+        return self.feasible + sum(count for reason, count in self.infeasible.items() if reason in limits)
 
     def sizes(self) -> list[int]:
         """Number of points of every batch, in order."""
@@ -314,8 +315,13 @@ class Study:
 
     @cached_property
     def nearest(self) -> dict[str, Any] | None:
-        """Explanation of an empty front (:func:`dse.nearest.explain`); ``None`` if a design is feasible."""
-        return None if len(self.front) else nearest.explain(self)
+        """Explanation of an empty front (:func:`dse.nearest.explain`); ``None`` if a design is feasible.
+
+        Of a study that keeps a sample, ``sampled`` is the number of points that its counts and designs are of.
+        """
+        if len(self.front):
+            return None
+        return nearest.explain(self) | ({"sampled": self.kept} if self.kept < self.evaluated else {})
 
     def digest(self) -> str:
         """SHA-256 over every kept point in order, and the front: equal digests mean equal searches."""

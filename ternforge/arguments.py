@@ -49,6 +49,12 @@ def _is_mapping_of_texts(value: Any) -> bool:
     )
 
 
+def _is_mapping_of_integers(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and _is_integer(number) for name, number in value.items()
+    )
+
+
 def _is_list_of_paths(value: Any) -> bool:
     listed = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
     return listed and all(isinstance(path, (str, os.PathLike)) for path in value)
@@ -62,6 +68,7 @@ _A_SPEC = "; blueprint.registry.get(FAMILY).from_mapping(PARAMETERS) makes a Spe
 _A_TASK = "; Gemm(m, k, n) of blueprint.workloads.tasks is a task"
 _PATHS = Sequence[str | Path]
 _TEXTS = Mapping[str, str]
+_COUNTS = Mapping[str, int]
 _LISTED = Sequence[str]
 #: The members of the unions that annotate arguments, in the order in which a message names them.
 KINDS: dict[Any, Kind] = {
@@ -71,6 +78,7 @@ KINDS: dict[Any, Kind] = {
     float: Kind("a number", _is_number),
     bool: Kind("True or False", _of(bool)),
     _TEXTS: Kind("a dict of texts", _is_mapping_of_texts),
+    _COUNTS: Kind("a dict of integers", _is_mapping_of_integers),
     _PATHS: Kind("a list of paths", _is_list_of_paths),
     _LISTED: Kind("a list of texts", _is_list_of_texts),
     Design: Kind("a Design", _of(Design)),

@@ -22,6 +22,7 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.digest import digest
 from checkpoints.faults import fault
 from compiler import calibration, drawing, image
+from compiler import compile as compiling
 from compiler.calibration import Steps
 from compiler.compile import Compiled, compile_model, has_steps
 from compiler.image import Image
@@ -71,6 +72,7 @@ def compiled(
     hardware = control.hardware(system)
     rules.check_model(system, model)
     check_batch(hardware, model, batch)  # refused before the work
+    compiling.check(hardware, checkpoint)
     steps, told = _steps(hardware, checkpoint, calibrate, note)
     found = compile_model(hardware, checkpoint, steps, batch)
     rules.check_image(system, model, found.layout.end)

@@ -125,9 +125,12 @@ def spelled(value: Any) -> str:
 
 
 def size_columns(layers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The sizes of a workload's layers: what stands between their name and their count."""
-    names = list(layers[0])
-    return names[names.index("name") + 1 : names.index("count")]
+    """The sizes of a workload's layers: what stands between their name and their count in any of them."""
+    found: dict[str, None] = {}
+    for layer in layers:
+        names = list(layer)
+        found |= dict.fromkeys(names[names.index("name") + 1 : names.index("count")])
+    return list(found)
 
 
 def _cell(value: Any) -> str:

@@ -5,7 +5,8 @@
 Every number format of every family is searched for its best designs in three technologies, which takes some minutes;
 then those of 256 multiply-accumulates a cycle are synthesized in asap7, and the record gets each as it is done:
 designs that are in it are left out. ``--only`` takes the designs whose case or name matches, ``--predict`` searches
-and synthesizes nothing, ``--list`` says what is not synthesized yet, ``--page`` writes the page from the record.
+and synthesizes nothing, ``--list`` says what is not synthesized yet and writes nothing, ``--page`` writes the page from
+the record.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from benchmarks.density import measure, page, record
 from costmodel.technology import technology
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Search, synthesize, write."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Search, synthesize, write; 2 where what is asked for cannot be."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.density", description=str(__doc__).splitlines()[0]
     )
-    parser.add_argument("--only", metavar="PATTERN", default="*")
+    parser.add_argument("--only", metavar="PATTERN")
     parser.add_argument("--again", action="store_true", help="synthesize what is in the record too")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--predict", action="store_true")
@@ -33,20 +34,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
     how.add_argument("--page", action="store_true")
     given = parser.parse_args(arguments)
     content = record.kept()
-    if not (given.page or given.list):
+    if fault := _fault(given, content):
+        _say(fault)
+        return 2
+    pattern = "*" if given.only is None else given.only
+    if given.list:
+        return _synthesize(content, pattern, given.again, listing=True)
+    if not given.page:
         record.predict(content, _say)
         record.write(content)
-    if not (given.page or given.predict):
-        _synthesize(content, given.only, given.again, given.list)
+    refused = 0 if given.page or given.predict else _synthesize(content, pattern, given.again)
     page.write(content)
+    return refused
 
 
-def _synthesize(content: dict[str, Any], pattern: str, again: bool, listing: bool) -> None:
-    """Synthesize what matches the pattern and is not in the record, or say what it is."""
+def _fault(given: argparse.Namespace, content: dict[str, Any]) -> str:
+    """What is wrong with options that need no search to be told; an empty text for nothing."""
+    chosen = "--only" if given.only is not None else "--again" if given.again else ""
+    if chosen and (given.page or given.predict):
+        return f"{chosen} must stand where designs are synthesized or listed, not beside --predict or --page"
+    if (given.page or given.list) and not content["predicted"]:
+        return f"{record.RECORD}: record must have predictions, and has none; --predict makes them"
+    return ""
+
+
+def _synthesize(content: dict[str, Any], pattern: str, again: bool, listing: bool = False) -> int:
+    """Synthesize what matches the pattern and is not in the record, or say what it is; 2 where nothing matches."""
     tech = technology.load(measure.TECHNOLOGY)
-    for key, one in record.queue(content):
-        name = f"{one['case']}: {', '.join(one['names'])}"
-        if (key in content["designs"] and not again) or not fnmatch.fnmatch(name, f"*{pattern}*"):
+    named = {key: (f"{one['case']}: {', '.join(one['names'])}", one) for key, one in record.queue(content)}
+    matching = [key for key, (name, _) in named.items() if fnmatch.fnmatch(name, f"*{pattern}*")]
+    if not matching:
+        _say(f"--only must fit one of the {len(named)} designs, not {pattern!r}")
+        return 2
+    for key in matching:
+        name, one = named[key]
+        if key in content["designs"] and not again:
             continue
         if one["um2"] > measure.LARGEST_UM2:
             _say(f"{name}: too large, {one['um2']:,.0f} um2")
@@ -56,6 +78,7 @@ def _synthesize(content: dict[str, Any], pattern: str, again: bool, listing: boo
             content["designs"][key] = measure.measured(one["case"], one["spec"], tech)
             record.write(content)
             page.write(content)
+    return 0
 
 
 def _say(text: str) -> None:
@@ -63,4 +86,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

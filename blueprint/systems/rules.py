@@ -34,9 +34,9 @@ def faults(system: System) -> Iterator[Fault]:
     yield from _places(system)
     yield from _products(system)
     yield from _head(system)
+    yield from _window(system)  # the cache that units are asked about is that of a window that there can be
     yield from _fits(system)
     yield from _block(system)
-    yield from _window(system)
     yield from _buffers(system)
     yield from _memory(system)
 

@@ -264,7 +264,7 @@ class Estimator:
             key, plan = self._plan(system, model, batch)
         except ParamError as problem:
             if batch != 1:
-                raise
+                raise problem if self.compiles(system, model) else _without_programs(batch, problem) from None
             times = {"decode": (1, _time(system, clock, operations.decode(system, model, context)))}
             if prompt is not None:
                 times["prefill"] = prompt, _time(system, clock, operations.prefill(system, model, prompt))
@@ -305,6 +305,11 @@ class Estimator:
         return _remembered(
             self._runs, (key, places, port, passes.__name__, at), lambda: passes(system, plan, clock_mhz, at)
         )
+
+
+def _without_programs(batch: int, problem: ParamError) -> ParamError:
+    """The error of a batch on a system without programs, which alone take several sequences."""
+    return ParamError(f"Batch must be 1 for a system without programs, not {batch}: {problem}")
 
 
 def _attempted(made: Callable[[], Plan]) -> Plan | ParamError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from costmodel.words import PARTS, RECIPES
+from costmodel.words import CALIBRATED, PARTS, RECIPES, VALIDATED
 from ternforge import choices, words
 from ternforge.options import force_option, out_option
 from ternforge.session import Session, line, table
@@ -86,7 +86,7 @@ def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, for
 )
 @click.option(
     "--designs",
-    type=choices.Counts(5, 1000),
+    type=choices.Counts(*CALIBRATED),
     metavar="N|FAMILY=N,...",
     help="Designs of every family, or of some, to synthesize; more make predictions better.  [default: 10 to 30, as "
     "the family says]",
@@ -125,14 +125,14 @@ def calibrate_(
 @click.argument("name", type=TECHNOLOGY, default=words.TECHNOLOGY)
 @click.option(
     "--designs",
-    type=choices.Whole(1, 1000),
+    type=choices.Whole(*VALIDATED),
     default=8,
     show_default=True,
     help="Designs of every family to synthesize.",
 )
 @click.option(
     "--large",
-    type=choices.Whole(0, 1000),
+    type=choices.Whole(0, VALIDATED[1]),
     default=0,
     show_default=True,
     help="Designs of every family of more than 100,000 gates besides.",

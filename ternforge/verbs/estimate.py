@@ -86,7 +86,7 @@ def estimate(
 def _refuse(given: Mapping[str, Any], whose: str) -> None:
     """Refuse arguments that another kind of file takes. Raises ``ParamError``."""
     for name, value in given.items():
-        if value:
+        if value is not None and value != {}:
             raise ParamError(f"{name} must be given {whose}")
 
 
@@ -205,7 +205,7 @@ def _workload_lines(answer: Mapping[str, Any]) -> list[str]:
         if METRICS[name].base != name or name == "power_mw"
     ]
     return [
-        *table([[e[key] for key in columns] for e in answer["layers"]], ("layer", *columns[1:])),
+        *table([[e.get(key) for key in columns] for e in answer["layers"]], ("layer", *columns[1:])),
         f"{answer['workload']}: {answer['cycles']:,} cycles, {shown('s', [seconds]).text(seconds)}, "
         f"utilization {100 * answer['utilization']:.1f} %, {waits}",
         " · ".join(numbers),

@@ -125,21 +125,29 @@ def _differs(front: list[dict[str, Any]], name: str) -> bool:
 def empty_lines(answer: Mapping[str, Any]) -> list[str]:
     """Text of an empty front: designs excluded by each reason, and the nearest one to each constraint."""
     found = answer["nearest"]
+    sampled = found.get("sampled", 0)
+    of = " of the sample" if sampled else ""
     lines = [f"  {count:,}: {reason}" for reason, count in answer["infeasible"].items()]
     if not found["built"]:
-        return ["FAIL: no design is feasible, as none can be built for the workload", *lines]
+        limits = {limit["constraint"] for limit in found["limits"]}
+        if not limits & {*answer["infeasible"], *answer.get("pruned", {})}:
+            return ["FAIL: no design is feasible, as none can be built for the workload", *lines]
+        none = f"none of the sample of {sampled:,} designs can be built, so none is named as the nearest"
+        return ["FAIL: no design is feasible", *lines, none]
     several = len(answer["families"]) > 1
     for limit in found["limits"]:
-        kept = f"{limit['kept_by']:,} of the {found['built']:,} designs that can be built keep it"
+        kept = f"{limit['kept_by']:,} of the {found['built']:,} designs{of} that can be built keep it"
         if not limit["kept_by"]:
-            kept = f"no design keeps it; nearest {_nearest(limit['nearest'], several)}"
+            kept = f"no design{of} keeps it; nearest {_nearest(limit['nearest'], several)}"
         lines += [f"{limit['constraint']}: {kept}"]
     for pair in found["conflicts"]:
         one, other = pair["constraints"]
-        lines += [f"{one} and {other}: no design keeps both; nearest {_nearest(pair['nearest'], several)}"]
+        best = _nearest(pair["nearest"], several)
+        lines += [f"{one} and {other}: no design{of} keeps both; nearest {best}"]
     if len(found["limits"]) > 1:
-        lines += [f"nearest to all constraints together: {_nearest(found['together'], several)}"]
-    return ["FAIL: no design is feasible", *lines]
+        lines += [f"nearest{of} to all constraints together: {_nearest(found['together'], several)}"]
+    said = [f"designs are named out of a sample of {sampled:,}"] if sampled else []
+    return ["FAIL: no design is feasible", *lines, *said]
 
 
 def _nearest(best: Mapping[str, Any] | None, several: bool) -> str:

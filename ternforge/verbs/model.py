@@ -130,6 +130,8 @@ def model_generate(
 
     prompt_text(prompt)
     check_drawn(seed, top_k, temperature, "a text")
+    if tokens < 1:
+        raise ParamError(f"Tokens must be at least 1, not {tokens}")
     drawn_by = seed_of(seed)
     read = reading.read(path)
     found = read.checkpoint

@@ -153,7 +153,7 @@ def _system(file: System | str | Path, given: Mapping[str, Any], force: bool, no
     system = file if isinstance(file, System) else read_system(file)
     costs.costs(system, decoders.technology_of(file, system, given["technology"]))  # refused before the work
     behavior = OWN_MEMORY if given["memory"] is None else given["memory"]
-    shapes = given["model"] is not None or given["context"] is not None
+    shapes = any(given[name] is not None for name in ("model", "context", "batch"))
     if given["checkpoint"] is None and (shapes or isinstance(given["prompt"], int)):
         refuse(
             {name: given[name] for name in _OF_TEXTS},
@@ -164,13 +164,14 @@ def _system(file: System | str | Path, given: Mapping[str, Any], force: bool, no
             given["trace"], given["window"], force, 1 if given["batch"] is None else given["batch"],
         )  # fmt: skip
         return shaped.simulate_shapes(system, asked, note)
-    refuse(
-        {name: given[name] for name in ("model", "context", "window")},
-        "without a checkpoint, which has its own",
-    )
-    refuse({"batch": given["batch"]}, "without a checkpoint, whose prompts are as many")
-    check_drawn(given["seed"], given["top_k"], given["temperature"], "a system")
     checkpoint, prompt = given["checkpoint"], given["prompt"]
+    if checkpoint is not None:
+        refuse(
+            {name: given[name] for name in ("model", "context", "window")},
+            "without a checkpoint, which has its own",
+        )
+        refuse({"batch": given["batch"]}, "without a checkpoint, whose prompts are as many")
+    check_drawn(given["seed"], given["top_k"], given["temperature"], "a system")
     if checkpoint is None or prompt is None:
         raise ParamError(
             "A system must be given a checkpoint and a prompt, or a model or a context, to be simulated"
@@ -243,7 +244,7 @@ def _write_trace(
 def lines(answer: Mapping[str, Any]) -> list[str]:
     sizes = size_columns(answer["layers"])
     rows = [
-        [*(e[key] for key in ("name", *sizes, "count", "cycles")), f"{100 * e['utilization']:.1f} %"]
+        [*(e.get(key) for key in ("name", *sizes, "count", "cycles")), f"{100 * e['utilization']:.1f} %"]
         for e in answer["layers"]
     ]
     stalls = ", ".join(f"{reason} {cycles:,}" for reason, cycles in answer["stalls"].items())

@@ -12,6 +12,7 @@ from blueprint.files.names import NAME_RULE, is_name
 from costmodel.groundtruth import recipe as recipes
 from costmodel.technology import importing
 from costmodel.technology import technology as files
+from costmodel.words import CALIBRATED, VALIDATED
 from ternforge.folder import YAML, check_file, output_file
 from ternforge.session import Answer, Note, silent, table
 
@@ -57,11 +58,14 @@ def technology_calibrate(
     ``designs`` are designs of every family, or numbers by family; by default as many as each says.
     ``only`` is ``area``, ``delay`` or ``energy``: the file keeps the other parts of its model.
     Takes minutes; when interrupted, the same call goes on. ``errors`` are those of the fit, by quantity.
-    ``ParamError`` for an unknown recipe, family or part, and for a part of a technology that was not calibrated.
+    ``ParamError`` for an unknown recipe, family or part, for numbers out of range, and for a part of a technology that
+    was not calibrated.
     """
     from costmodel.calibration import calibration
     from generator import export
 
+    for number in designs.values() if isinstance(designs, Mapping) else () if designs is None else (designs,):
+        _check_count("designs", number, CALIBRATED)
     facts = files.load(name)
     path = check_file(out if out is not None else facts.path, YAML, schema=schemas.TECHNOLOGY, force=force)
     chosen = recipes.choose(recipe, None, None, recipes.of(facts))
@@ -94,6 +98,8 @@ def technology_validate(
     from costmodel.calibration import calibration, validation
     from generator import export
 
+    _check_count("designs", designs, VALIDATED)
+    _check_count("large", large, (0, VALIDATED[1]))
     facts = files.load(name)
     path = None if out is None else check_file(out, YAML, schema=schemas.TECHNOLOGY, force=force)
     found = validation.validate(
@@ -118,6 +124,12 @@ def technology_validate(
         "worst_error": found.worst_error,
         "file": path,
     }
+
+
+def _check_count(what: str, given: int, limits: tuple[int, int]) -> None:
+    """Raise ``ParamError`` for a number of designs that nobody may ask for."""
+    if not limits[0] <= given <= limits[1]:
+        raise ParamError(f"{what} must be from {limits[0]} to {limits[1]}, not {given}")
 
 
 def _compared(row: Any) -> Answer:

@@ -201,11 +201,11 @@ def test_only_what_matches_and_is_not_in_the_record_is_synthesized(monkeypatch: 
         return design(case)
 
     monkeypatch.setattr(measure, "measured", measured)
-    command._synthesize(content, "a: best", False, True)
+    assert command._synthesize(content, "a: best", False, listing=True) == 0
     assert not done
-    command._synthesize(content, "a: best", False, False)
+    assert command._synthesize(content, "a: best", False) == 0
     assert done == ["a"] and list(content["designs"]) == ["old", "new"]
-    command._synthesize(content, "a: best", True, False)
+    assert command._synthesize(content, "a: best", True) == 0
     assert done == ["a"] * 3
 
 
@@ -216,6 +216,59 @@ def test_what_is_searched_and_what_is_only_written_exclude_each_other(
         command.main(["--page", "--predict"])
     assert problem.value.code == 2
     assert "argument --predict: not allowed with argument --page" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "content", "message"),
+    [
+        (["--list", "--only", "nope"], RECORD, "--only must fit one of the 2 designs, not 'nope'"),
+        (
+            ["--page", "--only", "*"],
+            RECORD,
+            "--only must stand where designs are synthesized or listed, not beside --predict or --page",
+        ),
+        (
+            ["--predict", "--again"],
+            RECORD,
+            "--again must stand where designs are synthesized or listed, not beside --predict or --page",
+        ),
+        (
+            ["--list"],
+            {"predicted": {}, "designs": {}},
+            f"{record.RECORD}: record must have predictions, and has none; --predict makes them",
+        ),
+        (
+            ["--page"],
+            {"predicted": {}, "designs": {}},
+            f"{record.RECORD}: record must have predictions, and has none; --predict makes them",
+        ),
+    ],
+)
+def test_what_cannot_be_listed_or_written_is_one_sentence(
+    given: list[str],
+    content: Any,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entries = [(key, {"case": "a", "names": ["best"], "spec": None, "um2": 1.0}) for key in ("one", "two")]
+    monkeypatch.setattr(record, "kept", lambda: content)
+    monkeypatch.setattr(record, "queue", lambda content: entries)
+    monkeypatch.setattr(record, "write", lambda content: pytest.fail("written"))
+    monkeypatch.setattr(page, "write", lambda content: pytest.fail("written"))
+    assert command.main(given) == 2
+    assert capsys.readouterr().err == f"{message}\n"
+
+
+def test_a_list_writes_neither_record_nor_page(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [("one", {"case": "a", "names": ["best"], "spec": None, "um2": 1.0})]
+    monkeypatch.setattr(record, "queue", lambda content: entries)
+    monkeypatch.setattr(record, "write", lambda content: pytest.fail("written"))
+    monkeypatch.setattr(page, "write", lambda content: pytest.fail("written"))
+    assert command.main(["--list", "--only", "a: best"]) == 0
+    assert capsys.readouterr().err == "one a: best, 1 um2\n"
 
 
 def test_the_place_of_a_cell_is_its_module() -> None:

@@ -26,6 +26,7 @@ from dse.problem import Problem
 from dse.shard import Shard
 from dse.space_file import read_space
 from dse.study import open_study
+from ternforge.verbs.explore import front_lines
 from tests.dse.test_thinned import Stops
 
 _END = "technology: asap7\nsearch: {method: pruned}\n"
@@ -177,6 +178,34 @@ def test_a_search_of_every_design_after_it_begins_anew(tmp_path: Path) -> None:
     with run(whole, tmp_path / "study", points_csv=False) as study:
         assert study.front.indices.tolist() == before and not study.pruned and study.keeps_all
         assert "pruned" not in study.summary()
+
+
+#: Designs that can be built lie outside the sample of so small a space, whose first design is always in it.
+SPARSE = """\
+schema: ternforge/space/v1
+family: ternary_lut
+parameters: {k_max: [320, 640], lut_count: {range: [4, 9]}, fetch_count: 8, act_width: 8, mu: 2, n_max: 640}
+workload: {gemm: {m: 4, k: 640, n: 640}}
+technology: asap7
+objectives: {area_um2: min, rows_per_second: max}
+constraints: {area_um2: {max: 10}}
+search: {method: pruned}
+"""
+
+
+def test_an_empty_front_is_not_said_to_be_unbuildable_because_its_sample_is(tmp_path: Path) -> None:
+    with run(problem(SPARSE, tmp_path), tmp_path / "study", points_csv=False) as study:
+        answer, shown = study.summary(), report.html(study)
+    assert answer["nearest"]["built"] == 0 and answer["nearest"]["sampled"] == answer["kept"] == 1
+    assert front_lines(answer, "out") == [
+        "12 of 12 designs looked at (every design: the front is exact), at least 0 feasible, 0 on the front",
+        "  6 left out by bounds: area_um2 must be at most 10",
+        "  5 left out by bounds: k_max must be at least 640, the workload's largest k",
+        "FAIL: no design is feasible",
+        "  1: k_max must be at least 640, the workload's largest k",
+        "none of the sample of 1 designs can be built, so none is named as the nearest",
+    ]
+    assert "At least 0 designs can be built." in shown and "out of a sample of 1." in shown
 
 
 def test_designs_without_dense_axes_are_all_evaluated(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dse import report, store
+from dse import embedded, report, store
 from dse.batch import Batch, decode, drawn, encode
 from dse.explore import run
 from dse.problem import MESH, Problem
@@ -62,6 +62,16 @@ def test_the_front_and_all_counts_are_those_of_every_design(thin: Study) -> None
     assert thin.front.metrics.tobytes() == best.metrics.tobytes()
     assert thin.evaluated == len(every) and thin.feasible == int(every.feasible.sum())
     assert thin.infeasible == every.reason_counts()
+    assert thin.built == int(every.built.sum()) > thin.feasible
+
+
+def test_a_page_counts_what_breaks_a_constraint_among_all_designs(thin: Study) -> None:
+    counts = embedded.of_study(thin)["counts"]
+    broken = whole().built & ~whole().feasible
+    assert counts["excluded"] == int(broken.sum()) > counts["excluded_shown"] > 0
+    assert len(thin.sample_built(2000)) == pytest.approx(2000, rel=0.1)
+    places = thin.sample_built(2000).indices
+    assert places.max() > 0.9 * thin.space.size  # of all of the space, not of its beginning
 
 
 def test_the_sample_is_of_designs_of_all_kinds_and_has_their_numbers(thin: Study) -> None:

@@ -171,6 +171,39 @@ def test_an_image_of_a_batch_is_read_as_it_was_written(tmp_path: Path) -> None:
         image.read(tmp_path, hardware())
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('"batch": 3', '"batch": 0', "batch must be at least 1, not 0"),
+        (
+            '"batch": 3',
+            '"batch": 3000',
+            "tokens of every sequence must lie in front of base {base}, and do not",
+        ),
+        (
+            '"tokens": 0',
+            '"tokens": -4',
+            "tokens of every sequence must lie in front of base {base}, and do not",
+        ),
+        (
+            '"tokens_stride": 64',
+            '"tokens_stride": 0',
+            "tokens_stride must be at least {each}, the bytes of a sequence, not 0",
+        ),
+    ],
+)
+def test_an_image_whose_sequences_share_tokens_is_refused(
+    old: str, new: str, sentence: str, tmp_path: Path
+) -> None:
+    image.write(found(BATCH), tmp_path)
+    path = tmp_path / image.DESCRIPTION
+    path.write_text(path.read_text().replace(old, new))
+    one = picture(BATCH)
+    expected = f"{path}:1:1: {sentence.format(base=one.base, each=4 * (one.context + 1))}"
+    with pytest.raises(SpecError, match=told(expected)):
+        image.read(tmp_path, hardware())
+
+
 # Cycles ---------------------------------------------------------------------------------------------------------------
 
 

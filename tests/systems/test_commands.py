@@ -177,6 +177,19 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         lambda tmp: ["compile", SYSTEM, "--checkpoint", MODEL, "--out", tmp / "image", "--batch", 2],
         "Batch must be at most 1, the tokens that share what was loaded (model.block of the system), not 2",
     ),
+    "an estimate of more sequences than a system without programs takes": (
+        lambda _: ["estimate", EXAMPLES / "hbm_2b4t" / "system.yaml", "--batch", 2],
+        "Batch must be 1 for a system without programs, not 2: Work of a compiled system must be run by its units, "
+        "and a host runs some",
+    ),
+    "a part of a trace of nothing": (
+        lambda _: ["simulate", SYSTEM, "--window", "L1"],
+        "A system must be given a checkpoint and a prompt, or a model or a context, to be simulated",
+    ),
+    "sequences of the largest model": (
+        lambda _: ["simulate", SYSTEM, "--batch", 2],
+        "Batch must be at most 1, the tokens that share what was loaded (model.block of the system), not 2",
+    ),
     "a batch beside prompts": (
         lambda _: simulate("--batch", 2),
         "batch must be given without a checkpoint, whose prompts are as many",

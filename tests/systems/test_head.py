@@ -275,7 +275,7 @@ def test_every_sequence_of_a_batch_is_as_alone() -> None:
     """Values of both sequences, and the cycles of every instruction."""
     alone, both = found("integers", 2), found("integers", 2, 2)
     prompts, shown = [TOKENS[:2], TOKENS[2:4]], image.of_compiled(both)
-    together = decoding.decode_batch(both.hardware, shown, prompts, 3, port())
+    together = decoding.decode(both.hardware, shown, prompts[0], 3, port(), beside=prompts[1:])
     single = image.of_compiled(alone)
     wanted = [decoding.decode(alone.hardware, single, prompt, 3, port()).tokens for prompt in prompts]
     assert together.sequences == wanted and wanted[0] != wanted[1]

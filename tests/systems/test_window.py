@@ -32,6 +32,8 @@ from costmodel.technology import technology
 from simulator.systems import decoding, proving
 from simulator.systems.golden import Golden, Memory
 from simulator.systems.passes import read_program
+from ternforge.decoding import compiled as compile_checkpoint
+from ternforge.decoding import opened
 from tests.systems import small
 from tests.systems.test_compiler import scores
 from tests.systems.test_inventory import check_netlist
@@ -279,6 +281,25 @@ def test_a_window_that_no_hardware_has_is_refused(changed: dict[str, int], told:
     assert [(fault.path, fault.message) for fault in found] == [(("model", "window"), told)]
 
 
+@pytest.mark.parametrize(
+    ("preset", "block", "told"),
+    [
+        (
+            "tiny_decoder",
+            16,
+            "window must be 0 beside a block of 16 tokens, whose keys take the places of some they see",
+        ),
+        ("hbm_2b4t", 16, "window must be 0 in a system with a host, whose cache has every position"),
+    ],
+)
+def test_a_window_that_cannot_be_is_told_before_what_it_asks_of_units(
+    preset: str, block: int, told: str
+) -> None:
+    system = read_system(PRESET.parents[1] / preset / "system.yaml")
+    first = next(rules.faults(replace(system, window=8, block=block)))
+    assert (first.path, first.message) == (("model", "window"), f"{told}, not 8")
+
+
 def test_a_block_beside_a_window_is_refused_and_sequences_are_not() -> None:
     """Each sequence of a batch has a ring of its own: its scores are those that it has alone."""
     told = "Block must be 1 token beside a window of 4 positions, as its keys take the places of some that it sees"
@@ -315,3 +336,13 @@ def test_a_golden_model_of_hardware_without_a_window_has_no_ring() -> None:
         golden.run(made.program(PROMPT).instructions, 2)
         states.append(memory.written.tobytes())
     assert states[0] != states[1]
+
+
+def test_a_checkpoint_of_another_window_is_refused_before_its_steps_are_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(calibration, "own_text", lambda *_, **__: pytest.fail("measured"))
+    system, checkpoint = windowed(window=64), opened(PRESET.parents[1] / "tiny_lm" / "tiny_kjv")
+    told = "Layers of tiny_kjv must see the last 64 positions, the window of the system, and they see all"
+    with pytest.raises(ParamError, match=f"^{told}$"):
+        compile_checkpoint(system, checkpoint, None, print)

@@ -237,6 +237,47 @@ def test_numbers_of_designs_that_cannot_be_are_refused(
     assert capsys.readouterr().err == f"{text}\n" and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("designs", "message"),
+    [
+        (0, "designs must be from 5 to 1000, not 0"),
+        ({"vector": 6, "systolic": 1001}, "designs must be from 5 to 1000, not 1001"),
+        (
+            {"vector": "6"},
+            "Argument designs of ternforge.technology_calibrate must be an integer or a dict of integers, not "
+            "{'vector': '6'}",
+        ),
+        (
+            2.5,
+            "Argument designs of ternforge.technology_calibrate must be an integer or a dict of integers, not 2.5",
+        ),
+    ],
+)
+def test_a_script_asks_for_as_many_designs_as_the_command_line(
+    designs: Any, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises((ParamError, TypeError)) as problem:
+        ternforge.technology_calibrate("asap7", tmp_path / "a.yaml", designs=designs)
+    assert str(problem.value) == message and not list(tmp_path.iterdir())
+
+
+def test_a_number_that_is_0_is_refused_like_any_other() -> None:
+    for name in ("context", "prompt", "batch"):
+        with pytest.raises(ParamError, match=f"^{name} must be given for a system, not for a design$"):
+            ternforge.estimate(DESIGN, **{name: 0})
+    with pytest.raises(ParamError, match=r"^Tokens must be at least 1, not 0$"):
+        ternforge.model_generate(EXAMPLES / "tiny_lm" / "tiny_kjv", "In", 0)
+
+
+def test_a_validation_of_no_design_is_refused() -> None:
+    for given, message in (
+        ({"designs": 0}, "designs must be from 1 to 1000, not 0"),
+        ({"designs": 1, "large": -1}, "large must be from 0 to 1000, not -1"),
+    ):
+        with pytest.raises(ParamError, match=f"^{message}$"):
+            ternforge.technology_validate("asap7", seed=1, **given)
+
+
 def test_a_terminal_without_unicode_gets_plain_letters() -> None:
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
     found = subprocess.run(

@@ -21,7 +21,7 @@ from blueprint.workloads.tasks import Gemm
 from ternforge import demo, faults, folder, inputs, session, shell
 from ternforge.arguments import _shown
 from ternforge.record import Record
-from ternforge.verbs import explore, model, synth, tech, verify
+from ternforge.verbs import explore, model, simulate, synth, tech, verify
 from toolchain import files
 
 
@@ -82,6 +82,23 @@ def rows(*numbers: tuple[str, float, float]) -> list[dict[str, Any]]:
     return [{"id": name, "area_um2": area, "cycles": cycles} for name, area, cycles in numbers]
 
 
+def test_layers_of_several_kinds_have_the_sizes_of_all() -> None:
+    drawn = {"name": "head", "rows": 4, "length": 8, "temperature": 0.8, "count": 1, "cycles": 9}
+    plain = {"name": "norm", "rows": 4, "length": 8, "count": 2, "cycles": 5}
+    for layers in ([drawn, plain], [plain, drawn]):
+        assert session.size_columns(layers) == ["rows", "length", "temperature"]
+    answer = {
+        "design": "d", "workload": "w", "layers": [{**one, "utilization": 0.5} for one in (drawn, plain)],
+        "cycles": 14, "macs": 7, "utilization": 0.5, "stalls": {}, "checked": 0,
+    }  # fmt: skip
+    shown = [line.split() for line in simulate.lines(answer)]
+    assert shown[1:4] == [
+        ["layer", "rows", "length", "temperature", "count", "cycles", "utilization"],
+        ["head", "4", "8", "0.8", "1", "9", "50.0", "%"],
+        ["norm", "4", "8", "-", "2", "5", "50.0", "%"],
+    ]
+
+
 def test_a_table_of_a_front_spreads_and_keeps_the_knee() -> None:
     goals = ["area_um2", "cycles"]
     front = rows(("a", 3, 1), ("b", 1, 3), ("c", 1, 3), ("d", 2, 2))
@@ -135,6 +152,30 @@ def test_what_cannot_be_built_and_what_excludes_each_other_is_said() -> None:
     assert reasons == ["  1,200: too large", "  1: other"]
     pair = {"constraints": ["a <= 1", "b >= 2"], "nearest": None}
     assert "a <= 1 and b >= 2: no design keeps both; nearest -" in empty(conflicts=[pair])
+
+
+def test_of_a_sample_it_is_said_that_its_designs_are_named() -> None:
+    pair = {"constraints": ["a <= 1", "b >= 2"], "nearest": None}
+    assert empty(sampled=1300, conflicts=[pair])[3:] == [
+        f"area_um2 <= 10: no design of the sample keeps it; nearest {SAID}",
+        "flip_flops <= 5000: 1,100 of the 1,200 designs of the sample that can be built keep it",
+        "a <= 1 and b >= 2: no design of the sample keeps both; nearest -",
+        f"nearest of the sample to all constraints together: {SAID}",
+        "designs are named out of a sample of 1,300",
+    ]
+
+
+def test_a_sample_of_which_nothing_can_be_built_is_not_the_space() -> None:
+    broken = [{"constraint": "too large", "kept_by": 0, "nearest": None}]
+    assert empty(built=0, sampled=13, limits=broken) == [
+        "FAIL: no design is feasible",
+        "  1,200: too large",
+        "  1: other",
+        "none of the sample of 13 designs can be built, so none is named as the nearest",
+    ]
+    assert empty(built=0, sampled=13)[0] == (
+        "FAIL: no design is feasible, as none can be built for the workload"
+    )
 
 
 def case(**more: Any) -> dict[str, Any]:
