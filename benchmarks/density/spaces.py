@@ -93,14 +93,27 @@ n_tile: [8, 16, 32, 64, 128, 256, 512, 1024, 2048]
 adder_stages: {{range: [0, 8]}}
 reduction: adder_tree
 """
-_ARRAY = f"""{_PRODUCT}
-organization: [weight_stationary, output_stationary, cube, adder_tree, broadcast_matrix]
+_ARRAY_SIZES = f"""{_PRODUCT}
 rows: [1, 4, 8, 16, 32, 64]
 cols: {{{{log2: [1, 256]}}}}
-dot_length: {{{{log2: [1, 64]}}}}
 token_depth: {TOKENS}
+"""
+_ARRAY = """
+organization: [weight_stationary, output_stationary, cube, adder_tree, broadcast_matrix]
+dot_length: {{log2: [1, 64]}}
 product_register: [false, true]
 """
+#: Arrays whose results are added in pieces; whose adders, and multipliers if they have any, have registers inside.
+_PIECES = """
+pe: [opt1, opt2, opt3, opt4c, opt4e, booth_serial]
+resolve_cycles: [2, 3, 4]
+"""
+_TURNS = """
+organization: [output_stationary, cube, adder_tree]
+product_register: [false, true]
+adder_stages: [1, 2, 3, 4]
+"""
+_PRODUCTS = "product_stages: [0, 1, 2, 3, 4]"
 _STREAM = f"""
 dim: {{dim}}
 parallel: {{{{log2: [1, 8]}}}}
@@ -139,8 +152,17 @@ def _tables(name: str, given: str, floats: bool) -> Case:
     return Case(TABLES, name, tuple(shared + form for form in forms), _GEMM, "token_lanes")
 
 
-def _array(name: str, given: str) -> Case:
-    return Case(ARRAYS, name, (_ARRAY + given,), _GEMM)
+def _array(name: str, given: str, elements: str) -> Case:
+    """Arrays of integers: all elements, and those with carry-save sums once more with results in pieces."""
+    shared = f"{_ARRAY_SIZES}{_ARRAY}{given}\n"
+    return Case(ARRAYS, name, (f"{shared}pe: [{elements}]", shared + _PIECES), _GEMM)
+
+
+def _float_array(name: str, given: str, element: str) -> Case:
+    """Arrays of floats: with adders of one step, and with registers inside."""
+    shared = f"{_ARRAY_SIZES}{given}\npe: {element}\n"
+    inside = _TURNS + (_PRODUCTS if element == "float" else "")
+    return Case(ARRAYS, name, (shared + _ARRAY, shared + inside), _GEMM)
 
 
 def _attention(name: str, given: str) -> Case:
@@ -161,18 +183,15 @@ CASES: tuple[Case, ...] = (
         for name in ("FP8 E4M3", "FP16")  # a sum of BF16 is too wide
     ),
     *(
-        _array(
-            f"INT{width} x ternary",
-            f"act_width: {width}\nweight_width: [2, 4, 8]\npe: [{', '.join(_INTEGERS)}]",
-        )
+        _array(f"INT{width} x ternary", f"act_width: {width}\nweight_width: [2, 4, 8]", ", ".join(_INTEGERS))
         for width in (4, 8, 16)
     ),
     _array(
-        "INT8 x INT8", "act_width: 8\nweight_width: 8\npe: [mac, ent, opt1, opt2, opt3, opt4c, opt4e, booth_serial]"
+        "INT8 x INT8", "act_width: 8\nweight_width: 8", "mac, ent, opt1, opt2, opt3, opt4c, opt4e, booth_serial"
     ),
-    *(_array(f"{name} x ternary", f"{given}weight_width: 2\npe: ternary") for name, given in _FLOATS.items()),
+    *(_float_array(f"{name} x ternary", f"{given}weight_width: 2", "ternary") for name, given in _FLOATS.items()),
     *(
-        _array(f"{name} x {name}", f"{given}weight_width: {width}\npe: float")
+        _float_array(f"{name} x {name}", f"{given}weight_width: {width}", "float")
         for (name, given), width in zip(_FLOATS.items(), (8, 16, 16), strict=True)
     ),
     _attention("INT8", "format: int8"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from blueprint.arithmetic import floating
-from blueprint.numbers import Number, flag
+from blueprint.numbers import Number, bit_length, flag, larger
 
 #: Bits of the values that one step leaves, by their names.
 Left = Mapping[str, Number]
@@ -74,6 +74,24 @@ def pair(exponent: Number, fraction: Number, *, infinities: Number = 1) -> tuple
         {"plus": fraction + 4, "less": fraction + 3, "lost": 1, "exponent": exponent, **signs, **special},
         {**both, **signs, **special},
         {"result": 2 * (1 + magnitude)},
+    )
+
+
+def multiplier(
+    exponent: Number, fraction: Number, rows: Number, *, infinities: Number = 1
+) -> tuple[Left, ...]:
+    """Values behind the steps of a multiplier of any numbers: two ``rows``, their sum, count, shift, round."""
+    flags: Left = {"sign": 1, "special": infinities, "nan": 1}
+    bias = (1 << (exponent - 1)) - 1
+    left = fraction + 1
+    lowest, highest = 3 - bias, 2 * ((1 << exponent) - 1) - bias + 1
+    amount, base = bit_length(larger(left, left + 1 - lowest)), bit_length(highest)
+    return (
+        {"product": rows, "exponent": exponent + 2, **flags},
+        {"product": 2 * left, "exponent": exponent + 2, **flags},
+        {"product": 2 * left, "amount": amount, "base": base, **flags},
+        {**ready(base, fraction), **flags},
+        {"result": 1 + exponent + fraction},
     )
 
 

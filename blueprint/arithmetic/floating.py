@@ -129,6 +129,8 @@ NAMED = FORMATS | {"fp32": FP32}
 #: Relative delays of the steps of an addition (tenths of a nanosecond for FP16 in asap7): order, align, total,
 #: normalize, round. A pipelined adder has its registers between these steps.
 ADD_DELAYS = (4, 5, 5, 6, 5)
+#: Those of a product of any numbers in short steps: two rows, their sum, count leading zeros, shift, round.
+MULTIPLY_DELAYS = (5, 4, 5, 5, 5)
 #: Those of a product of numbers that are never subnormal: two rows, their sum, place, round.
 PRODUCT_DELAYS = (5, 4, 4, 4)
 #: Those of a conversion from an integer or between formats: unpack, count, shift, round.

@@ -81,16 +81,30 @@ def _systolic(p: Mapping[str, Any], operands: Mapping[str, Array], names: Names)
     kept, group = (1, 1) if p["sparsity"] == "dense" else map(int, p["sparsity"].split(":"))
     lanes, rows, stays = p["dot_length"] // kept * group, p["rows"], p["organization"] == "weight_stationary"
     waves = stays or p["organization"] == "output_stationary"
-    latency = (rows + p["cols"] - 1 if waves else 1) + p["product_register"]
-    columns = _over(names["n"], p["cols"])
+    latency = (rows + p["cols"] - 1 if waves else 1) + p["product_register"] + p["product_stages"]
+    sums = p["adder_stages"] + 1
+    columns = _over(names["n"], p["cols"] * sums)
     if stays:
-        latency += p["pe"] in ("opt1", "opt2")
+        latency += p["resolve_cycles"] if p["pe"] in ("opt1", "opt2") else 0
         return _weights_stay(p, names, latency, columns, lanes * rows)
     if p["pe"] == "booth_flex":
         lanes = p["weight_width"] // 2 if names["ternary"] else 1
     taken = _digits(p, operands["act"], _over(names["tokens"], rows) * rows, _over(names["k"], lanes) * lanes)
     beats = taken.reshape(-1, rows, taken.shape[1] // lanes, lanes).max(axis=(1, 3))
-    return _sums_stay(beats, columns, latency + rows)
+    if sums > 1:
+        return _sums_turn(len(beats) * columns, beats.shape[1] * sums, sums, latency + rows)
+    return _sums_stay(beats, columns, latency + rows) + int(p["resolve_cycles"]) - 1
+
+
+def _sums_turn(tiles: int, beats: int, sums: int, drained: int) -> int:
+    """Sum by sum: it is taken when the one before has left, and the next tile begins when all are taken."""
+    now, free = 0, 0
+    for _ in range(tiles):
+        now += beats
+        for _ in range(sums):
+            now = max(now + 1, free)
+            free = now + drained
+    return free
 
 
 def _sums_stay(beats: Array, columns: int, drained: int) -> int:

@@ -11,7 +11,14 @@ from blueprint.arithmetic.float_registers import Left
 from blueprint.arithmetic.floating import BF16, FP8_E4M3, FP8_E5M2, FP16, FP32, FloatFormat
 from blueprint.families.vector import VectorSpec, stages
 from blueprint.families.vector.parameters import INTEGER_WIDTH, SUM_WIDTH
-from generator.arithmetic.floating import FloatAdd, FloatConvert, FloatPair, FloatProduct, IntToFloat
+from generator.arithmetic.floating import (
+    FloatAdd,
+    FloatConvert,
+    FloatMultiply,
+    FloatPair,
+    FloatProduct,
+    IntToFloat,
+)
 from generator.arithmetic.floating.both import FloatToBoth
 from generator.arithmetic.floating.pipeline import FloatBlock, Values, Wires
 
@@ -56,6 +63,13 @@ def test_values_between_steps_of_short_and_positive_sums_are_those_that_are_coun
     block = FloatAdd(fmt, flush=True, stages=1, unsigned=unsigned, short=3, quick=True)
     wanted = float_registers.adder(*of(fmt), signed=1 - unsigned, short=3, flushes=1)
     assert passed_on(block) == counted(wanted)
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: fmt.name)
+def test_values_between_steps_of_multipliers_are_those_that_are_counted(fmt: FloatFormat) -> None:
+    rows = products.plan(fmt.fraction_bits).left_bits
+    wanted = float_registers.multiplier(*of(fmt), rows, infinities=int(fmt.infinities))
+    assert passed_on(FloatMultiply(fmt, stages=1, short=True)) == counted(wanted)
 
 
 @pytest.mark.parametrize("unsigned", [False, True])

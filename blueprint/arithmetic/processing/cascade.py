@@ -17,7 +17,8 @@ from blueprint.arithmetic.processing import columns
 from blueprint.arithmetic.processing.columns import Plan, Row
 from blueprint.arithmetic.processing.element import Element, _plain, merge_rows, operand_rows
 from blueprint.arithmetic.processing.inventory import Units, product_plans, row_units
-from blueprint.numbers import Number, Real, choose
+from blueprint.arithmetic.processing.resolving import MOST_PIECES, of_rows
+from blueprint.numbers import Number, Real, choose, flag
 from blueprint.unit import COMPRESSOR, HALF_ADDER
 
 #: Elements that can pass on their sums as two words in every cycle.
@@ -115,6 +116,13 @@ class Counts:
         """Adders in series in front of the last addition."""
         return self._found[8]
 
+    def piece_bits(self, cycles: Number) -> Number:
+        """Flip-flops between ``cycles`` pieces of the last addition."""
+        found: Number = 0
+        for count, bits in enumerate(self._found[9:], start=1):
+            found = found + bits * flag(cycles == count)
+        return found
+
     def units(self, place: str, count: Number, activity: Real = 1.0) -> Units:
         """Inventory of the logic of all rows, for ``count`` columns."""
         there = choose(self.rows > 0, count, 0)
@@ -153,7 +161,7 @@ def _numbers(values: list[Any]) -> tuple[int, ...]:
     *fields_of, rows, registered = values
     element = _plain(fields_of)
     if rows < 1 or element.pe not in PASSING:
-        return (0,) * 9
+        return (0,) * (9 + MOST_PIECES)
     found = plans(element, min(rows, MOST_ROWS), bool(registered))
     made = product_plans(found.element, True) if has_product(element, bool(registered)) else ()
     adders = [sum(plan.count(*kinds) for plan in found.rows) + len(found.rows) * sum(p.count(*kinds) for p in made)
@@ -173,4 +181,5 @@ def _numbers(values: list[Any]) -> tuple[int, ...]:
         int(after),
         last_full,
         int(found.last.depth),
+        *(of_rows(found.last).held(cycles) for cycles in range(1, MOST_PIECES + 1)),
     )

@@ -21,6 +21,7 @@ from blueprint.arithmetic.processing.element import (
     step_plan,
     sum_format,
 )
+from blueprint.arithmetic.processing.resolving import MOST_PIECES, of_state
 from blueprint.numbers import Number, Real, choose, clog2, flag
 from blueprint.unit import (
     ADDER,
@@ -99,6 +100,22 @@ def resolve_units(element: Element, place: str, count: Number, activity: Real = 
         ADDER(place, count, width=element.resolves * both, activity=activity),
         HALF_ADDER(place, count, width=element.resolves * (element.total_width - both), activity=activity),
     )
+
+
+def resolve_bits(element: Element, cycles: Number) -> Number:
+    """Flip-flops between the pieces of the addition of a state in carry-save form."""
+    found: Number = 0
+    for count, bits in enumerate(_look_up(element, _resolve_bits), start=1):
+        found = found + bits * flag(cycles == count)
+    return found
+
+
+@cache
+def _resolve_bits(element: Element) -> tuple[int, ...]:
+    if not element.resolves:
+        return (0,) * MOST_PIECES
+    words = of_state(step_plan(element))
+    return tuple(words.held(cycles) for cycles in range(1, MOST_PIECES + 1))
 
 
 def state_units(element: Element, place: str, count: Number, activity: Real = 1.0) -> Units:

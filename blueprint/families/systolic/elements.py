@@ -29,3 +29,6 @@ SUMS = ("same", *floating.FORMATS)
 SHARED_LANES = 4
 #: Bits of the narrowest weight word of a flexible element: two ternary weights.
 LEAST_FLEXIBLE = 4
+#: Registers that the steps of a float adder and of a float multiplier have room for.
+MOST_ADDER_STAGES = 4
+MOST_PRODUCT_STAGES = 4

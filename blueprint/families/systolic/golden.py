@@ -86,13 +86,13 @@ def stimulus(p: SystolicParameters, operands: Arrays) -> Beats:
     if p.flexible:
         act, sent = _words(p, act, wgt, whole, beats, columns)
     else:
-        wide = pad(wgt, beats * p.beat_k, columns * p.cols)
+        wide = pad(wgt, beats * p.beat_k, columns * p.span)
         values, places = _travelling(p, wide, beats * p.beat_k)
         sent = streams["wgt"].field.join(value=values, index=places) if p.sparse else values
     steps = beats * (p.rows if p.stationary else 1)
-    # (step of the reduction, lane, column group, column) to (column group, step, column, lane)
-    tiled = sent.reshape(steps, p.dot_length, columns, p.cols).transpose(2, 0, 3, 1)
-    weights = streams["wgt"].pack(tiled.reshape(columns * steps, p.cols, p.dot_length))
+    # (step of the reduction, lane, column group, sum, column) to (column group, step, sum, column, lane)
+    tiled = sent.reshape(steps, p.dot_length, columns, p.sums, p.cols).transpose(2, 0, 3, 4, 1)
+    weights = streams["wgt"].pack(tiled.reshape(columns * steps * p.sums, p.cols, p.dot_length))
     activations = streams["act"].pack(_act_beats(p, act, groups, columns, beats))
     return {"act": activations, "wgt": np.tile(weights, (groups, 1))}
 
@@ -134,6 +134,6 @@ def collect(p: SystolicParameters, beats: Beats, task: Gemm) -> Arrays:
     """Unpack the beats of the output stream into results of shape (m, n)."""
     groups, columns, _, tokens = p.loops(task)
     given = tokens if p.stationary else p.rows
-    values = p.streams()[2].unpack(beats["out"]).reshape(groups, columns, given, p.cols)
-    rows = values.transpose(0, 2, 1, 3).reshape(groups * given, columns * p.cols)
+    values = p.streams()[2].unpack(beats["out"]).reshape(groups, columns, p.sums, given, p.cols)
+    rows = values.transpose(0, 3, 1, 2, 4).reshape(groups * given, columns * p.span)
     return {"out": rows[: task.m, : task.n]}

@@ -19,13 +19,15 @@ from blueprint.arithmetic.processing import (
     product_depth,
     product_units,
     queue_units,
+    resolve_bits,
     resolve_units,
     select_units,
     step_units,
 )
 from blueprint.arithmetic.processing.element import WIDEST_TOTAL
+from blueprint.families.systolic import pipelining
 from blueprint.families.systolic.parameters import BANKS, SystolicParameters
-from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, possible, smaller
+from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, flag, larger, possible, smaller
 from blueprint.unit import (
     ADDER,
     AND_ROW,
@@ -113,6 +115,7 @@ def _elements(p: SystolicParameters) -> tuple[Unit, ...]:
         *_products(p, count),
         *(_queues(p, count * p.waits) if possible(p.waits) else ()),
         REGISTER("pe", count * p.holds_products, width=_product_bits(p)),
+        *(pipelining.units(p, count) if possible(p.interleaves) else ()),
         *_sums(p, count * (1 - p.stationary)),
         *_weights(p, count * p.stationary),
         REGISTER("pe", p.cols * p.stationary, width=cascade_bits(p)),
@@ -139,8 +142,13 @@ def _sums(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
 
 
 def _resolved(p: SystolicParameters) -> tuple[Unit, ...]:
-    """Adders below the columns that resolve carry-save results."""
-    return resolve_units(p.element, "result", p.cols * (1 - p.stationary), _DRAINING)
+    """Adders below the columns that resolve carry-save results, and the registers between their pieces."""
+    count = p.cols * (1 - p.stationary)
+    held = resolve_bits(p.element, p.resolve_cycles) if possible(p.resolve_stages > 0) else 0
+    return (
+        *resolve_units(p.element, "result", count, _DRAINING),
+        REGISTER("result", count, width=held, enable=1, activity=_DRAINING),
+    )
 
 
 def _weights(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
@@ -169,6 +177,7 @@ def _column_totals(p: SystolicParameters) -> tuple[Unit, ...]:
         HALF_ADDER("result", count, width=p.cascade.last_half),
         ADDER("result", count, width=total),
         REGISTER("result", count, width=total),
+        REGISTER("result", count, width=p.cascade.piece_bits(p.resolve_cycles)),
     )
 
 
@@ -176,13 +185,14 @@ def _products(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
     """Selection, multiplication and addition; the first row of a cascade has no incoming sum."""
     held, whole = p.holds_products, count * (1 - p.passes_words)
     alone = smaller(whole, choose(p.stationary, p.cols, count * (1 - p.accumulates)))
-    return (
+    units = (
         *select_units(p.selected_width, p.group, "pe", count * p.dot_length * p.sparse),
         *product_units(p.element, "pe", choose(held, whole, alone)),
         *(merge_units(p.element, "pe", (whole - alone) * held) if possible(held) else ()),
         *step_units(p.element, "pe", (whole - alone) * (1 - held)),
         *(p.cascade.units("pe", p.cols) if possible(p.passes_words) else ()),
     )
+    return pipelining.staged(p, units) if possible(p.interleaves) else units
 
 
 def cascade_bits(p: SystolicParameters) -> Number:
@@ -265,7 +275,7 @@ def sequencer_counters(p: SystolicParameters) -> dict[str, Number]:
     return {
         **counting.down("groups", widths["tokens"], tokens, p.regroups),
         **{name: choose(p.flexible, plain[name], bits) for name, bits in beats.items()},
-        **counting.down("columns", widths["n"], p.cols, p.several_columns),
+        **counting.down("columns", widths["n"], p.span, p.several_columns),
     }
 
 
@@ -288,8 +298,14 @@ def summing_flags(p: SystolicParameters) -> dict[str, Number]:
         "move": p.waits * later,
         "held": 1,
         "full": flag(p.stages > 1),
-        "held_last": p.regroups | p.several_columns,
+        "held_last": p.regroups | p.several_columns | p.interleaves,
         "row": clog2(p.rows),
+        "piece": p.resolve_stages,
+        "piece_last": p.resolve_stages,
+        "turn": p.interleaves * clog2(p.sums),
+        "taking": p.interleaves,
+        "taken": p.interleaves * clog2(p.sums),
+        "tile_last": p.interleaves * (p.regroups | p.several_columns),
     }
 
 
@@ -343,9 +359,10 @@ def paths(p: SystolicParameters) -> tuple[Path, ...]:
     # A cascade of one row and a sum of one beat add to nothing.
     alone = choose(p.stationary, flag(p.rows == 1), 1 - p.accumulates)
     return (
-        Path("step", _scaled((*_reach(p), *_without_sum(whole, alone)), 1 - p.holds_products)),
+        Path("step", _scaled((*_reach(p), *_first(p, _without_sum(whole, alone))), 1 - p.holds_products)),
         *((_resolve_path(p),) if possible(p.passes_words) else ()),
         *(_split_paths(p, step) if possible(p.holds_products) else ()),
+        *(pipelining.paths(p) if possible(p.interleaves) else ()),
         Path("buffer", _buffer_path(p)),
         p.register_file().path(),
         Path(
@@ -394,12 +411,12 @@ def _passing_step(p: SystolicParameters) -> tuple[Unit, ...]:
 
 
 def _resolve_path(p: SystolicParameters) -> Path:
-    """Path that resolves two words and the constant into one."""
+    """Path that resolves two words and the constant into one, or a piece of it."""
     return Path(
         "resolve",
         (
             COMPRESSOR("result", p.passes_words * p.cascade.last_depth, width=1),
-            ADDER("result", p.passes_words, width=p.sum_width(p.rows)),
+            ADDER("result", p.passes_words, width=ceil_div(p.sum_width(p.rows), p.resolve_cycles)),
         ),
     )
 
@@ -433,9 +450,14 @@ def _split_paths(p: SystolicParameters, step: tuple[Unit, ...]) -> tuple[Path, .
     )
     reduced = COMPRESSOR("pe", p.carry_save * merge, width=1)
     return (
-        Path("multiply", _scaled((*_reach(p), *tree), p.holds_products)),
-        Path("accumulate", _scaled((reduced, *merged), p.holds_products)),
+        Path("multiply", _scaled((*_reach(p), *_first(p, tree)), p.holds_products)),
+        Path("accumulate", _scaled((reduced, *_first(p, merged)), p.holds_products)),
     )
+
+
+def _first(p: SystolicParameters, steps: tuple[Unit, ...]) -> tuple[Unit, ...]:
+    """Steps up to the first register inside a float adder or multiplier."""
+    return pipelining.shortened(p, steps, 0) if possible(p.interleaves) else steps
 
 
 def _without_sum(steps: tuple[Unit, ...], times: Number) -> tuple[Unit, ...]:

@@ -26,7 +26,8 @@ from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing import CARRY_SAVE, PASSING, SERIAL, Counts, Element
 from blueprint.arithmetic.processing.cascade import MOST_ROWS
 from blueprint.arithmetic.processing.element import NARROWEST, NUMBERS, WIDEST, WIDEST_TOTAL, exact
-from blueprint.families.systolic import elements, sparsity
+from blueprint.arithmetic.processing.resolving import MOST_PIECES
+from blueprint.families.systolic import elements, refusals, sparsity
 from blueprint.numbers import (
     FILE_WORDS,
     Number,
@@ -105,12 +106,25 @@ class SystolicParameters(Spec):
     product_register: bool = parameter(
         "pipeline register between multiplication and accumulation", default=False
     )
+    adder_stages: int = parameter(
+        "registers inside every float adder, where sums stay; an element has one sum more, which take turns",
+        default=0, minimum=0, maximum=elements.MOST_ADDER_STAGES, added=True,
+    )  # fmt: skip
+    product_stages: int = parameter(
+        "registers inside every float multiplier, in front of the one behind it",
+        default=0, minimum=0, maximum=elements.MOST_PRODUCT_STAGES, added=True,
+    )  # fmt: skip
+    resolve_cycles: int = parameter(
+        "cycles in which the two words of a carry-save sum are added, a piece in each",
+        default=1, minimum=1, maximum=MOST_PIECES, added=True,
+    )  # fmt: skip
 
     def rules(self) -> Iterator[Rule]:
         yield from _number_rules(self)
         yield from _shape_rules(self)
-        yield from _element_rules(self)
-        yield from _result_rules(self)
+        yield from refusals.of_elements(self)
+        yield from refusals.of_results(self)
+        yield from refusals.of_registers(self)
         yield fits_a_vector("rows", "activations", self.rows * self.act_lanes * self.act_width)
         yield fits_a_vector("cols", "weights", self.cols * self.element_bits)
         yield fits_a_vector("cols", "results", self.cols * self.output_bits)
@@ -183,6 +197,26 @@ class SystolicParameters(Spec):
         return flag(self.product_register)
 
     @cached_property
+    def product_cycles(self) -> Number:
+        """Registers from the operands of an element to its sum."""
+        return self.holds_products + self.product_stages
+
+    @cached_property
+    def sums(self) -> Number:
+        """Sums of an element, one for each register of the ring of its adder; they take turns."""
+        return self.adder_stages + 1
+
+    @cached_property
+    def interleaves(self) -> Number:
+        """1 if an element has several sums."""
+        return flag(self.sums > 1)
+
+    @cached_property
+    def resolve_stages(self) -> Number:
+        """Registers between the pieces of the addition of carry-save sums that stay."""
+        return self.carry_save * (1 - self.stationary) * (self.resolve_cycles - 1)
+
+    @cached_property
     def in_sram(self) -> Number:
         """1 if partial sums are stored in memories; a single word is always stored in registers."""
         large = (self.accumulator == "auto") & (self.most_tokens > FILE_WORDS)
@@ -229,9 +263,14 @@ class SystolicParameters(Spec):
         return 1 - with_beats * (1 - self.several_beats)
 
     @cached_property
+    def span(self) -> Number:
+        """Columns of a column group: those whose sums the elements of a row hold at one time."""
+        return self.cols * self.sums
+
+    @cached_property
     def several_columns(self) -> Number:
         """1 if a run may have more than one column group."""
-        return flag(self.n_max > self.cols)
+        return flag(self.n_max > self.span)
 
     @property
     def data_dependent(self) -> bool:
@@ -387,7 +426,7 @@ class SystolicParameters(Spec):
     def stages(self) -> Number:
         """Cycles from the issue of a beat to the end of its work in the last element."""
         across = choose(self.skewed, self.rows + self.cols - 1, 1)
-        return across + self.holds_products + self.passes_words
+        return across + self.product_cycles + self.passes_words * self.resolve_cycles
 
     @cached_property
     def size_widths(self) -> dict[str, Number]:
@@ -399,7 +438,7 @@ class SystolicParameters(Spec):
 
         ``whole``: the words of a flexible element are integers.
         """
-        groups, columns = ceil_div(task.m, self.group_m), ceil_div(task.n, self.cols)
+        groups, columns = ceil_div(task.m, self.group_m), ceil_div(task.n, self.span)
         tokens = choose(self.stationary, smaller(self.most_tokens, task.m), 1)
         return groups, columns, ceil_div(task.k, 1 if whole else self.beat_k), tokens
 
@@ -531,68 +570,4 @@ def _shape_rules(p: SystolicParameters) -> Iterator[Rule]:
         lambda: (
             f"A broadcast matrix must have dot_length {p.kept}, not {p.dot_length}; a deeper one is a cube"
         ),
-    )
-
-
-def _element_rules(p: SystolicParameters) -> Iterator[Rule]:
-    """Cross-checks of elements: legal organizations, and elements with a product to register."""
-    moving = ", ".join(kind for kind in elements.KINDS if kind not in elements.SUMS_STAY)
-    yield Rule(
-        "pe",
-        p.stationary * one_of(p.pe, elements.SUMS_STAY) == 0,
-        "where weights stay sums move every cycle, and what weights are stays too",
-        lambda: (
-            f"Element of weight_stationary must be one of {moving}, not {p.pe}: a beat would take it several "
-            "cycles, or its weights change their kind"
-        ),
-    )
-    yield Rule(
-        "pe",
-        (p.waits == 0) | (p.organization == "output_stationary"),
-        "where a row shares activations its queues would all be equal, and one does: opt4c",
-        lambda: (
-            f"Element opt3 must be in an output_stationary array, not in {p.organization}: a row's queues would "
-            "all be equal there, and one for all of them is opt4c"
-        ),
-    )
-    yield Rule(
-        "product_register",
-        p.holds_products * p.serial == 0,
-        "elements that take digits have no products to register",
-        lambda: (
-            f"Parameter 'product_register' must be false for {p.pe}: a digit makes no product to register"
-        ),
-    )
-    # All rows would register the same signs, which depend on the shared weights alone, and synthesis merges them.
-    shares_signs = flag((p.pe == "opt2") & (p.rows > 1)) * (1 - p.stationary)
-    yield Rule(
-        "product_register",
-        p.holds_products * shares_signs == 0,
-        "the signs of opt2's digits would be registered in every row alike",
-        lambda: (
-            f"Parameter 'product_register' must be false for opt2 in an array of {p.rows} rows whose sums stay: the "
-            "signs of its digits would be registered in every row alike"
-        ),
-    )
-
-
-def _result_rules(p: SystolicParameters) -> Iterator[Rule]:
-    """Cross-checks of accumulators and results: wide enough for any sum, at most one word."""
-    needed = p.needed_result_width
-    yield Rule(
-        "acc_width",
-        (p.acc_width == 0) | ((p.floats == 0) & (p.acc_width >= needed)),
-        "the accumulator is too narrow",
-        lambda: (
-            f"Accumulator width must be 0 for floats, not {p.acc_width}"
-            if p.floats
-            else f"Accumulator width {p.acc_width} cannot hold {p.k_max} products of {p.act_width} by "
-            f"{p.weight_width} bits; use at least {needed}"
-        ),
-    )
-    yield Rule(
-        "k_max",
-        p.result_width <= WIDEST_TOTAL,
-        f"a result needs more than {WIDEST_TOTAL} bits",
-        lambda: f"Results must fit {WIDEST_TOTAL} bits, not {p.result_width}",
     )

@@ -64,7 +64,8 @@ def _sums_stay(p: SystolicParameters) -> tuple[tuple[BeatLoop, ...], ...]:
     outer = _groups(p, p.rows)
     covered = f"({p.act_lanes} if ternary else 1)" if p.flexible else f"{p.act_lanes}"
     beats = (*outer, BeatLoop("beat", f"ceil(k / {covered})"))
-    return beats, beats, (*outer, BeatLoop("row", f"{p.rows}"))
+    turns = (BeatLoop("sum", f"{p.sums}"),) if p.interleaves else ()
+    return beats, (*beats, *turns), (*outer, *turns, BeatLoop("row", f"{p.rows}"))
 
 
 def _weights_stay(p: SystolicParameters) -> tuple[tuple[BeatLoop, ...], ...]:
@@ -76,7 +77,7 @@ def _weights_stay(p: SystolicParameters) -> tuple[tuple[BeatLoop, ...], ...]:
 def _groups(p: SystolicParameters, tokens: int) -> tuple[BeatLoop, ...]:
     return (
         BeatLoop("token_group", f"ceil(tokens / {tokens})"),
-        BeatLoop("column_group", f"ceil(n / {p.cols})"),
+        BeatLoop("column_group", f"ceil(n / {p.span})"),
     )
 
 
@@ -105,6 +106,12 @@ def _flexible(lanes: int, axis: str) -> str:
     return f"beat * {lanes} + {axis} if ternary else beat if {axis} == 0 else -1"
 
 
+def _column(p: SystolicParameters) -> str:
+    """The output of a column."""
+    turn = f"sum * {p.cols} + " if p.interleaves else ""
+    return f"column_group * {p.span} + {turn}column"
+
+
 def _held(p: SystolicParameters) -> str:
     return f"token_group * {p.most_tokens} + token"
 
@@ -119,7 +126,7 @@ def _result(p: SystolicParameters) -> Field:
         format=str(p.sum_format),
         axes=("column",),
         meaning="one result, an integer with its sign extended to whole bytes",
-        holds=Place("out", (token, f"column_group * {p.cols} + column")),
+        holds=Place("out", (token, _column(p))),
     )
 
 
@@ -187,7 +194,7 @@ def _words(p: SystolicParameters) -> Record:
 
 
 def _weights_held(p: SystolicParameters) -> Place:
-    lanes, column = p.act_lanes, f"column_group * {p.cols} + column"
+    lanes, column = p.act_lanes, _column(p)
     if p.flexible:
         return Place("wgt", (_flexible(lanes, "digit"), column), ("digit", p.element_digits))
     first = f"tile * {p.beat_k} + row * {lanes}" if p.stationary else f"beat * {lanes}"

@@ -12,6 +12,7 @@ from blueprint import typical
 from blueprint.arithmetic import floating, random_floats
 from blueprint.arithmetic.floating import FloatFormat
 from blueprint.arithmetic.processing import SERIAL
+from blueprint.arithmetic.processing.resolving import MOST_PIECES
 from blueprint.arithmetic.sparsity import Pattern, prune
 from blueprint.families.systolic import elements, sparsity
 from blueprint.families.systolic.parameters import ORGANIZATIONS, SystolicParameters
@@ -42,6 +43,8 @@ _SIZES = {
     "token_depth": (1, 2, 4, 7),
 }
 
+#: Share of designs without registers inside adders.
+_WHOLE = 0.3
 # The pool is small, because the adders of every design in it are planned bit by bit.
 calibration = Calibration(arithmetics=tuple(_ELEMENTS), pool=1200)
 
@@ -54,11 +57,28 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
     several = ORGANIZATIONS[1:] if pe in elements.SUMS_STAY else (*ORGANIZATIONS, *ORGANIZATIONS[:1] * 2)
     organization = "output_stationary" if pe == "opt3" else str(random.choice(several))
     fixed = {"organization": organization, "pe": pe}
-    return typical.random_design(
+    found = typical.random_design(
         SystolicParameters,
         lambda: consistent(fixed | _draw(random, arithmetic == "float")),
         _is_small,
     )
+    return {**found, **_parted(found, random.spawn(1)[0])}
+
+
+def _parted(found: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    """Registers inside adders for most designs that can have them: of floats, or of results in carry-save form."""
+    p = SystolicParameters.columns(found)
+    if random.random() < _WHOLE:
+        return {}
+    if p.carry_save:
+        width = p.sum_width(p.rows) if p.stationary else p.result_width
+        return {"resolve_cycles": int(random.integers(1, min(width // 2, MOST_PIECES) + 1))}
+    if p.floats * p.several_beats * (1 - p.stationary) and p.dot_length == 1:
+        adders = int(random.integers(1, elements.MOST_ADDER_STAGES + 1))
+        multiplies = p.pe == "float" and p.product_register
+        products = int(random.integers(elements.MOST_PRODUCT_STAGES + 1)) if multiplies else 0
+        return {"adder_stages": adders, "product_stages": products}
+    return {}
 
 
 def _draw(random: np.random.Generator, floats: bool) -> dict[str, Any]:

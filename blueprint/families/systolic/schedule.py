@@ -1,8 +1,9 @@
 """Schedule of an array: loop nests, timing graph, and cycles of an unstalled run in closed form.
 
-Where sums stay: token group, column group, beat of the reduction. Where weights stay: token group, column group, tile
-of the reduction, token. Neither order needs more hardware for a larger matrix: any product is a sequence of tiles on
-one array of fixed size (temporal scaling, as in Tempus), and operands of the next beat or tile arrive meanwhile.
+Where sums stay: token group, column group, beat of the reduction, and the sums of an element where its adder has
+registers. Where weights stay: token group, column group, tile of the reduction, token. Neither order needs more
+hardware for a larger matrix: any product is a sequence of tiles on one array of fixed size (temporal scaling, as in
+Tempus), and operands of the next beat or tile arrive meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def cycles(p: SystolicParameters, task: Gemm) -> Number:
     """Cycles of one unstalled run; the expected number where the digits of activations set the cycles of a beat."""
     groups, columns, beats, tokens = p.loops(task)
     tiles, steps = groups * columns, _expected_steps(p)
-    return choose(p.stationary, _weights_stay(p, tiles, beats, tokens), _sums_stay(p, tiles, beats, steps))
+    summed = choose(p.interleaves, _sums_turn(p, tiles, beats), _sums_stay(p, tiles, beats, steps))
+    return choose(p.stationary, _weights_stay(p, tiles, beats, tokens), summed)
 
 
 exact = always_exact
@@ -35,7 +37,16 @@ exact = always_exact
 def _sums_stay(p: SystolicParameters, tiles: Number, beats: Number, steps: Number) -> Number:
     """The last beat of a tile starts when all results of the tile before have left."""
     drained = p.stages + p.rows
-    return beats * steps + (tiles - 1) * larger(beats * steps, drained + steps - 1) + drained
+    return (
+        beats * steps + (tiles - 1) * larger(beats * steps, drained + steps - 1) + drained + p.resolve_stages
+    )
+
+
+def _sums_turn(p: SystolicParameters, tiles: Number, beats: Number) -> Number:
+    """A sum of every element is taken when the results before it have left, and the next tile begins after the last."""
+    drained, steps = p.stages + p.rows, beats * p.sums
+    taken = p.adder_stages * drained
+    return steps + 1 + taken + (tiles - 1) * (taken + larger(steps + 1, drained)) + drained
 
 
 def _expected_steps(p: SystolicParameters) -> Number:
@@ -77,7 +88,7 @@ def cycles_of(p: SystolicParameters, task: Gemm, operands: Arrays) -> int:
             begin = max(now + int(steps.sum()) - last, free)
             now = begin + last
             free = now + drained - 1
-    return now + drained
+    return now + drained + p.resolve_stages
 
 
 def _weights_stay(p: SystolicParameters, columns: Number, beats: Number, tokens: Number) -> Number:
@@ -99,9 +110,9 @@ def traffic(p: SystolicParameters, task: Gemm) -> dict[str, Number]:
     """Traffic of weights, activations and results in bits; beats are whole bytes."""
     groups, columns, beats, tokens = p.loops(task)
     loaded = choose(p.stationary, p.rows, 1)
-    given = choose(p.stationary, tokens, p.rows)
+    given = choose(p.stationary, tokens, p.rows * p.sums)
     moved = {
-        "weights": (beats * loaded, p.cols * p.element_bits),
+        "weights": (beats * loaded * p.sums, p.cols * p.element_bits),
         "activations": (beats * tokens, p.rows * p.act_lanes * p.act_width),
         "results": (given, p.cols * p.output_bits),
     }
@@ -114,6 +125,8 @@ def graph(p: SystolicParameters, task: Gemm, operands: Arrays | None) -> TimingG
     counts = p.loops(task, whole=whole)
     if p.stationary:
         return _stationary(p, counts)
+    if p.interleaves:
+        return _turning(p, counts)
     if not p.serial:
         return _summing(p, counts, {})
     # Dense digits take the same time for all values.
@@ -131,11 +144,52 @@ def _summing(p: SystolicParameters, counts: tuple[int, ...], issue: dict[str, An
         Node("load", nest, (), (act,), stream="act", stall="input"),
         Node("fetch", nest, (), (wgt,), stream="wgt", stall="memory"),
         Node("issue", nest, (act, wgt), (done,), **issue),
-        Node("drain", given, (Access("results", "column"),), stream="out", direction="out"),
+        *_drain(p, given, Access("results", "column")),
     )
     channels = (
         Channel("acts", 1, stall="input"),
         Channel("weights", 1, stall="memory"),
+        Channel("results", 1, p.stages, response=1, stall="output"),
+        *_resolving(p),
+    )
+    return TimingGraph(nodes, channels, issue="issue")
+
+
+def _drain(p: SystolicParameters, given: tuple[Loop, ...], result: Access) -> tuple[Node, ...]:
+    """Rows of results leave through the port, or through the registers of their addition and then the port."""
+    if not p.resolve_stages:
+        return (Node("drain", given, (result,), stream="out", direction="out"),)
+    piece = Access("pieces", "row")
+    return (
+        Node("resolve", given, (result,), (piece,)),
+        Node("drain", given, (piece,), stream="out", direction="out"),
+    )
+
+
+def _resolving(p: SystolicParameters) -> tuple[Channel, ...]:
+    """The registers between the pieces of an addition."""
+    count = p.resolve_stages
+    return (Channel("pieces", count, count, stall="output"),) if count else ()
+
+
+def _turning(p: SystolicParameters, counts: tuple[int, ...]) -> TimingGraph:
+    """Sums take turns: a beat of activations stays for all of them, and their results leave one after the other."""
+    nest = tuple(Loop(n, c) for n, c in zip(("group", "column", "beat"), counts, strict=False))
+    turns = (*nest, Loop("sum", p.sums))
+    taken = (*nest[:2], turns[-1])
+    act, wgt = Access("acts", "beat"), Access("weights", "sum")
+    summed, result = Access("sums", "column"), Access("results", "sum")
+    nodes = (
+        Node("load", nest, (), (act,), stream="act", stall="input"),
+        Node("fetch", turns, (), (wgt,), stream="wgt", stall="memory"),
+        Node("issue", turns, (act, wgt), (summed,)),
+        Node("take", taken, (summed,), (result,)),
+        Node("drain", (*taken, Loop("row", p.rows)), (result,), stream="out", direction="out"),
+    )
+    channels = (
+        Channel("acts", 1, stall="input"),
+        Channel("weights", 1, stall="memory"),
+        Channel("sums", 1, response=1, stall="output"),
         Channel("results", 1, p.stages, response=1, stall="output"),
     )
     return TimingGraph(nodes, channels, issue="issue")

@@ -5,7 +5,7 @@ from functools import partial
 from amaranth.hdl import Cat, Const, Value
 
 from blueprint.arithmetic import products
-from blueprint.arithmetic.floating import PRODUCT_DELAYS, FloatFormat
+from blueprint.arithmetic.floating import MULTIPLY_DELAYS, PRODUCT_DELAYS, FloatFormat
 from generator.arithmetic.columns import build, two_rows
 from generator.arithmetic.floating.pipeline import FloatBlock, Results, Step, Values, Wires, suffix
 from generator.arithmetic.floating.words import fields, is_special, locate, pack, place, rounded
@@ -31,7 +31,7 @@ def _multiply(fmt: FloatFormat, flush: bool, w: Wires, v: Values, rows: bool = F
     exponent_b, y = fields(fmt, v.b, flush)
     (infinite_a, nan_a), (infinite_b, nan_b) = (is_special(fmt, v[name]) for name in "ab")
     total = zero_extend(exponent_a, e + 2) + zero_extend(exponent_b, e + 2)
-    infinite = w("infinite", infinite_a | infinite_b)
+    infinite = w("infinite", infinite_a | infinite_b) if fmt.infinities else Const(0, 1)
     # A zero is all zeros in exponent and fraction; flushed subnormals are zeros too.
     zero = ~x.any() | ~y.any()
     return {
@@ -55,6 +55,7 @@ def _count(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
         left = fmt.fraction_bits + 1
         word = v.product[fmt.fraction_bits :]
         found = locate(w, fmt, word, v.exponent, lowest, highest, left, False)
+        found.pop("subnormal")  # only flushed ones are rounded in another way
     return v.keep("product", "sign", "special", "nan") | found
 
 
@@ -74,15 +75,26 @@ def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
 
 
 class FloatMultiply(FloatBlock):
-    """Multiplies two floats, rounded to nearest even."""
+    """Multiplies two floats, rounded to nearest even; in ``short`` steps the product is two rows first."""
 
     def __init__(
-        self, fmt: FloatFormat, *, flush: bool = False, stages: int = 0, handshake: bool = False
+        self,
+        fmt: FloatFormat,
+        *,
+        flush: bool = False,
+        stages: int = 0,
+        handshake: bool = False,
+        free: bool = False,
+        short: bool = False,
     ) -> None:
         self.format = fmt
         operands = {"a": fmt.width, "b": fmt.width}
-        name = f"fp_multiply_{suffix(fmt, flush)}"
-        super().__init__(name, operands, fmt.width, steps(fmt, flush), DELAYS, stages, handshake)
+        name = f"fp_multiply_{suffix(fmt, flush)}" + "_short" * short
+        chain, delays = steps(fmt, flush), DELAYS
+        if short:
+            rows = partial(_multiply, fmt, flush, rows=True), partial(_joined, fmt)
+            chain, delays = (*rows, *chain[1:]), MULTIPLY_DELAYS
+        super().__init__(name, operands, fmt.width, chain, delays, stages, handshake, free=free, quick=short)
 
 
 def product_steps(fmt: FloatFormat) -> tuple[Step, ...]:

@@ -20,7 +20,9 @@ def product(block: Block, m: Module, a: list[Value], b: list[Value]) -> Value:
         x, y = (
             _converted(block, m, f"{operand}{lane}", word) for operand, word in zip("ab", pair, strict=True)
         )
-        words.append(_operation(block, m, FloatMultiply(target), f"multiply{lane}", x, y))
+        inside = block.stages > 0
+        multiply = FloatMultiply(target, stages=block.stages, free=inside, short=inside)
+        words.append(_operation(block, m, multiply, f"multiply{lane}", x, y))
     level = 0
     while len(words) > 1:
         pairs = [

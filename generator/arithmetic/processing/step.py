@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
@@ -17,10 +17,19 @@ from blueprint.arithmetic.processing.element import (
     product_plan,
     step_plan,
 )
+from blueprint.arithmetic.processing.resolving import of_state
 from blueprint.errors import ParamError
 from generator.arithmetic.columns import build
 from generator.arithmetic.processing import floats, rows
-from generator.arithmetic.processing.adders import carried_sum, carry_save_sum, resolved, word_sum
+from generator.arithmetic.processing.adders import (
+    carried_sum,
+    carry_save_sum,
+    in_pieces,
+    resolved,
+    state_bits,
+    word_sum,
+    word_sum_in_pieces,
+)
 from generator.block import Block, drive
 from generator.layout import bits, elements
 
@@ -49,6 +58,7 @@ class _Element(Block):
 
     place = "pe"
     met = False  # True if the signs of digits are already added to their rows
+    stages = 0  # registers inside float multipliers
 
     def __init__(self, element: Element, part: str, ports: dict[str, Any], *, clocked: bool = False) -> None:
         self.element = element.check()
@@ -156,14 +166,15 @@ class Accumulate(_Element):
 
 
 class Product(_Element):
-    """The products of one step, ready to be merged, or to be passed on."""
+    """The products of one step, ready to be merged, or to be passed on; ``stages`` are inside float multipliers."""
 
-    def __init__(self, element: Element, *, passed: bool = False) -> None:
-        self.met = passed
+    def __init__(self, element: Element, *, passed: bool = False, stages: int = 0) -> None:
+        self.met, self.stages = passed, stages
         width = passed_bits(element) if passed else element.product_bits
-        super().__init__(
-            element, "passed" if passed else "product", operand_ports(element) | {"product": Out(width)}
-        )
+        part = ("passed" if passed else "product") + (f"_s{stages}" if stages else "")
+        super().__init__(element, part, operand_ports(element) | {"product": Out(width)}, clocked=stages > 0)
+        if stages:
+            self.latency = f"{stages} cycle{'s' * (stages > 1)}"
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -214,21 +225,27 @@ class Pass(_Element):
 
 
 class Total(Block):
-    """Two words that have passed all rows, and the constant that belongs to them, as one integer."""
+    """Two words that have passed all rows, and the constant that belongs to them, as one integer, in pieces."""
 
     place = "result"
-    latency = "1 cycle"
     throughput = "one sum per cycle"
 
-    def __init__(self, plan: Plan, words: int) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, words: int, cycles: int = 1) -> None:
+        self.plan, self.cycles = plan, cycles
+        self.latency = f"{cycles} cycle{'s' * (cycles > 1)}"
         ports = {"words": In(words), "total": Out(plan.width)}
-        super().__init__(f"pe_total_f{words}_t{plan.width}_{mark(plan)}", ports, clocked=True)
+        pieces = f"_p{cycles}" if cycles > 1 else ""
+        super().__init__(f"pe_total_f{words}_t{plan.width}_{mark(plan)}{pieces}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         total = Signal(self.plan.width, name="resolved", reset_less=True)
-        m.d.sync += total.eq(word_sum(m, self.plan, list(self.words)))
+        words = list(self.words)
+        if self.cycles > 1:
+            found = word_sum_in_pieces(m, self.plan, words, [Const(1, 1)] * (self.cycles - 1))
+        else:
+            found = word_sum(m, self.plan, words)
+        m.d.sync += total.eq(found)
         m.d.comb += self.total.eq(total)
         return m
 
@@ -244,19 +261,27 @@ def mark(plan: Plan) -> str:
 
 
 class Resolve(_Element):
-    """The total that an accumulator's state stands for: one addition.
+    """The total that an accumulator's state stands for: one addition, in as many pieces as ``cycles``.
 
-    Raises ``ParamError`` for an element without carry-save form.
+    A register between two pieces moves by its bit of ``enable``. Raises ``ParamError`` for an element without
+    carry-save form.
     """
 
-    def __init__(self, element: Element) -> None:
+    def __init__(self, element: Element, cycles: int = 1) -> None:
         if not element.resolves:
             raise ParamError(f"Only a sum in carry-save form must be resolved, not that of {element.pe}")
-        super().__init__(
-            element, "resolve", {"state": In(element.state_bits), "total": Out(element.total_bits)}
-        )
+        self.cycles = cycles
+        ports = {"state": In(element.state_bits), "total": Out(element.total_bits), "enable": In(cycles - 1)}
+        part = "resolve" + (f"_p{cycles}" if cycles > 1 else "")
+        super().__init__(element, part, ports, clocked=cycles > 1)
+        if cycles > 1:
+            self.latency = f"{cycles - 1} cycle{'s' * (cycles > 2)}"
 
     def elaborate(self, platform: Any) -> Module:
-        m = self.module()
-        m.d.comb += self.total.eq(resolved(step_plan(self.element), self.state))
+        m, plan = self.module(), step_plan(self.element)
+        if self.cycles > 1:
+            bits = state_bits(m, plan, self.state)
+            m.d.comb += self.total.eq(in_pieces(m, of_state(plan), bits, list(self.enable)))
+        else:
+            m.d.comb += self.total.eq(resolved(plan, self.state))
         return m

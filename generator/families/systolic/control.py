@@ -11,6 +11,7 @@ from blueprint.families.systolic.parameters import BANKS
 from blueprint.numbers import flag
 from generator.arithmetic.integers import at_most, zero_extend
 from generator.boundary import HANDSHAKE
+from generator.cells.elastic import elastic
 from generator.cells.skew import delay_line
 from generator.sequencer import Sequencer, held, taken
 
@@ -75,10 +76,13 @@ class SummingControl(Control):
             "load": Out(waves if spec.waits else 0),
             "move": Out(waves if spec.waits else 0),
             "queues_done": In(spec.paced),
+            "move_piece": Out(spec.resolve_stages),
         }
         shape = f"r{spec.rows}c{spec.cols}l{spec.act_lanes}_s{waves}"
         digits = "_own" if spec.waits else "_flex" if spec.flexible else ""
         digits += "_serial" if spec.paced else ""
+        digits += f"_turns{spec.sums}" if spec.interleaves else ""
+        digits += f"_pieces{spec.resolve_cycles}" if spec.resolve_stages else ""
         shape += digits + ("_float" if spec.floats else "_acc" * many)
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
         super().__init__(spec, f"{spec.family}_control_sum_{shape}_{limits}", ports)
@@ -89,8 +93,10 @@ class SummingControl(Control):
         names = ("issue", "beat_ends", "run_ends")
         issue, ends, final = (Signal(name=name) for name in names)
         active = self.active(m, "active", ends & final)
+        last_turn = self._turns(m, "turn", issue) if spec.interleaves else Const(1, 1)
         act = self.operand(m, "act", self.act, active, ends, final)
-        wgt = self.operand(m, "wgt", self.wgt, active, ends, final)
+        turns, turns_end = (issue, final & last_turn) if spec.interleaves else (ends, final)
+        wgt = self.operand(m, "wgt", self.wgt, active, turns, turns_end)
         m.d.comb += [self.accept_act.eq(act.accept), self.accept_wgt.eq(wgt.accept)]
         one = Const(1, 1)
         step = Mux(self.ternary, spec.beat_k, 1) if spec.flexible else spec.beat_k
@@ -100,17 +106,25 @@ class SummingControl(Control):
         elif spec.several_beats:
             _, beats, soon = self.counter(m, "beats", self.run.k, step, ends)
         done = ends & beats
-        columns = self.counted(m, "columns", self.run.n, spec.cols, done) if spec.n_max > spec.cols else one
+        columns = self.counted(m, "columns", self.run.n, spec.span, done) if spec.several_columns else one
         groups = (
             self.counted(m, "groups", self.run.tokens, spec.rows, done & columns) if spec.regroups else one
         )
-        valid = self.delays(m, "valid", issue, spec.stages - 1) if len(self.valid) else []
-        busy, moves = self._busy(m, issue, ends)
+        take = Signal(spec.interleaves, name="take")
+        turned = issue | take if spec.interleaves else issue
+        valid = self.delays(m, "valid", turned, spec.stages - 1) if len(self.valid) else []
+        busy, moves = self._busy(m, issue, ends, last_turn)
         moved = self.delays(m, "move", moves, spec.stages - 1) if spec.waits else []
-        # If every beat ends a tile, the beats that cross the array are the tiles that cross it.
-        waves = self.delays(m, "last", done, spec.stages - 1) if spec.marks_ends else valid or moved
-        held = self._drain(m, done, waves, final)
-        blocked = beats & held
+        first: Value = one
+        if spec.interleaves:
+            first = self.opening(m, "first_beat", ends, beats)
+            held = self._taking(m, take, done, final)
+            blocked = first & held
+        else:
+            # If every beat ends a tile, the beats that cross the array are the tiles that cross it.
+            waves = self.delays(m, "last", done, spec.stages - 1) if spec.marks_ends else valid or moved
+            held = self._drain(m, done, waves, final)
+            blocked = beats & held
         waits = active & ~busy
         m.d.comb += [
             final.eq(beats & columns & groups),
@@ -132,11 +146,38 @@ class SummingControl(Control):
             m.d.comb += self.load.eq(Cat(*loads))
             m.d.comb += self.move.eq(Cat(*moved))
         if spec.holds_sums:
-            first = self.opening(m, "first_beat", ends, beats) & ~busy
+            first = (first if spec.interleaves else self.opening(m, "first_beat", ends, beats)) & ~busy
             m.d.comb += self.first.eq(Cat(*self.delays(m, "first", first, spec.stages - 1)))
             m.d.comb += self.valid.eq(Cat(*valid))
         m.d.comb += self.run.accepted.eq(taken(self.act, self.wgt))
         return m
+
+    def _turns(self, m: Module, name: str, step: Value) -> Value:
+        """Count the sums of an element with every ``step``; returns whether this is the last."""
+        sums = self.spec.sums
+        number, last = Signal((sums - 1).bit_length(), name=name), Signal(name=f"{name}_ends")
+        m.d.comb += last.eq(number == sums - 1)
+        with m.If(step):
+            m.d.sync += number.eq(Mux(last, 0, number + 1))
+        return last
+
+    def _taking(self, m: Module, take: Signal, done: Value, final: Value) -> Signal:
+        """Take the sums of a finished tile out of the elements, each when the one before has left.
+
+        Returns whether the next tile has to wait.
+        """
+        spec = self.spec
+        last = self._turns(m, "taken", take)
+        taking = held(m, "taking", done, take & last)
+        ends: Value = last
+        if spec.regroups or spec.several_columns:
+            of_run = Signal(name="tile_last")
+            with m.If(done):
+                m.d.sync += of_run.eq(final)
+            ends = last & of_run
+        waves = self.delays(m, "last", take, spec.stages - 1)
+        m.d.comb += take.eq(taking & ~self._drain(m, take, waves, ends))
+        return taking
 
     def _flexible_beats(self, m: Module, step: Value, advance: Value) -> tuple[Value, Value]:
         """Count the beats of a reduction where its first weights say how much a beat covers, so in no earlier cycle.
@@ -151,10 +192,10 @@ class SummingControl(Control):
             m.d.sync += left.eq(Mux(last, self.run.k, left - step))
         return last, left <= (step << 1)
 
-    def _busy(self, m: Module, issue: Value, ends: Signal) -> tuple[Value, Value]:
+    def _busy(self, m: Module, issue: Value, ends: Signal, last_turn: Value) -> tuple[Value, Value]:
         """(whether digits of an earlier cycle's beat are left, whether digits move)."""
         if not self.spec.paced:
-            m.d.comb += ends.eq(issue)
+            m.d.comb += ends.eq(issue & last_turn if self.spec.interleaves else issue)
             return Const(0, 1), issue
         busy, moves = Signal(name="busy"), Signal(name="digits_move")
         m.d.comb += [moves.eq(busy | issue), ends.eq(moves & self.queues_done)]
@@ -179,20 +220,36 @@ class SummingControl(Control):
             with m.If(moves):
                 m.d.sync += row.eq(Mux(ends, 0, row + 1))
         last: Value = Const(1, 1)
-        if spec.regroups or spec.n_max > spec.cols:
+        if spec.regroups or spec.several_columns or spec.interleaves:
             last = Signal(name="held_last")
             with m.If(done):
                 m.d.sync += last.eq(final)
+        there, of_run, ready = self._pieces(m, full, last & ends)
+        given = there & self.out.tready & of_run if spec.resolve_stages else moves & ends & last
         m.d.comb += [
             ends.eq(row == spec.rows - 1),
-            moves.eq(full & self.out.tready),
+            moves.eq(full & ready),
             self.last.eq(Cat(*waves)),
             self.shift.eq(moves),
-            self.out.tvalid.eq(full),
-            self.out.tlast.eq(last & ends),
-            self.run.finished.eq(moves & ends & last),
+            self.out.tvalid.eq(there),
+            self.out.tlast.eq(of_run),
+            self.run.finished.eq(given),
         ]
         return waiting
+
+    def _pieces(self, m: Module, there: Value, last: Value) -> tuple[Value, Value, Value]:
+        """Rows of results behind the registers of their addition: (one is there, it ends the run, a row may come)."""
+        stages = range(self.spec.resolve_stages)
+        ready = [*(Signal(name=f"piece_ready{stage}") for stage in stages), self.out.tready]
+        loads = []
+        for stage in stages:
+            full, of_run = Signal(name=f"piece{stage}"), Signal(name=f"piece_last{stage}")
+            loads.append(elastic(m, there, full, ready[stage], ready[stage + 1]))
+            with m.If(loads[-1]):
+                m.d.sync += of_run.eq(last)
+            there, last = full, of_run
+        m.d.comb += self.move_piece.eq(Cat(*loads))
+        return there, last, ready[0]
 
 
 def _file_ports(words: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from blueprint.numbers import flag
 from generator.arithmetic.floating import FloatAdd
 from generator.arithmetic.integers import add, sign_extend
 from generator.arithmetic.processing import ActivationSelect, DigitQueue, Merge, Pass, Product, Step, mark
-from generator.arithmetic.processing.floats import converted
+from generator.arithmetic.processing.floats import converted, widened
 from generator.block import Block, register
 from generator.layout import element, elements, viewed
 
@@ -26,6 +26,7 @@ def element_name(spec: SystolicSpec, element: Element) -> str:
         number = spec.activation + ("" if spec.acc_format == "same" else f"_{spec.acc_format}")
     sparse = "" if spec.group == 1 else f"_{spec.kept}of{spec.group}"
     held = "_reg" if spec.product_register else ""
+    held += f"_p{spec.product_stages}" if spec.product_stages else ""
     return f"{spec.pe}_{number}_d{spec.dot_length}{sparse}{held}_t{element.total_bits}"
 
 
@@ -76,7 +77,9 @@ class ArrayElement(Block):
 
     def product(self, m: Module) -> Value:
         """The products of a beat, one cycle later where they are registered."""
-        block = self._placed(Product(self.element, passed=self.spec.passes_words > 0))
+        block = self._placed(
+            Product(self.element, passed=self.spec.passes_words > 0, stages=self.spec.product_stages)
+        )
         found = Signal(len(block.product), name="product")
         self.use(m, block, "multiply", product=found, **self.operands(m))
         if not self.spec.product_register:
@@ -113,7 +116,8 @@ class SummingElement(ArrayElement):
 
     def __init__(self, spec: SystolicSpec) -> None:
         self.spec, self.element = spec, spec.element
-        self.latency = "2 cycles" if spec.product_register else "1 cycle"
+        cycles = int(spec.product_cycles + spec.sums)
+        self.latency = f"{cycles} cycle{'s' * (cycles > 1)}"
         width, many, chained = spec.state_width, spec.holds_sums, flag(spec.rows > 1)
         ports = {
             "act": In(spec.act_bits),
@@ -127,7 +131,8 @@ class SummingElement(ArrayElement):
             "below": In(chained * width),
             "result": Out(width),
         }
-        form = ("_acc" if many else "") + ("_chain" if chained else "")
+        form = ("_acc" if many else "") + (f"_turns{spec.sums}" if spec.interleaves else "")
+        form += "_chain" if chained else ""
         super().__init__(f"systolic_sum_{element_name(spec, self.element)}{form}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
@@ -162,10 +167,22 @@ class SummingElement(ArrayElement):
             return self.stepped(m, Const(0, width))
         state, so_far = Signal(width, name="accumulator", reset_less=True), Signal(width, name="so_far")
         m.d.comb += so_far.eq(state & ~self.first.replicate(width))
+        if self.spec.interleaves:
+            self._turned(m, state, so_far)
+            return state
         total = self.stepped(m, so_far)
         # Without a beat integers add zero. Floats hold their sum instead, because infinity times 0 is NaN.
         m.d.sync += state.eq(Mux(self.valid, total, state) if self.spec.floats else total)
         return total
+
+    def _turned(self, m: Module, state: Signal, so_far: Value) -> None:
+        """Add a product to the sum whose turn it is; every beat moves all sums of the ring on by one register."""
+        fmt, total = floating.get(str(self.spec.sum_format)), Signal(len(state), name="total")
+        product = widened(self, m, self.product(m))
+        adder = self._placed(FloatAdd(fmt, stages=self.spec.adder_stages))
+        self.use(m, adder, "accumulate", a=so_far, b=product, enable=self.valid, result=total)
+        with m.If(self.valid):
+            m.d.sync += state.eq(total)
 
 
 class StationaryElement(ArrayElement):
