@@ -247,3 +247,23 @@ def test_names_of_paths_tell_them_apart(family: str) -> None:
         for path in spec.paths():
             if any(unit.count for unit in path.steps):
                 assert named.setdefault(path.name, path) == path
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pe": "ternary", "adder_stages": 2},
+        {"pe": "float", "weight_width": 8, "adder_stages": 4, "product_stages": 3},
+        {"pe": "opt1", "activation": "int", "weight_width": 4, "resolve_cycles": 3},
+    ],
+    ids=["adder", "adder-and-multiplier", "result"],
+)
+def test_registers_inside_adders_of_arrays_end_paths(changes: dict[str, Any], tmp_path: Path) -> None:
+    spec = FAMILIES["systolic"](
+        **{**ONE_PRODUCT, "activation": "fp8_e5m2", "act_width": 8, "k_max": 12, **changes}
+    )
+    _check(spec, tmp_path)
+    inside = [path for path in spec.paths() if path.name.startswith(("inside-", "resolve-piece"))]
+    assert sum(bool(sum(unit.count for unit in path.steps)) for path in inside) >= 1
+    joined = TimedPath("joined", tuple(unit for path in inside for unit in path.steps if unit.count) * 3)
+    assert _broken(word_level.netlist(tmp_path), spec, (joined,)) != []

@@ -363,6 +363,7 @@ def paths(p: SystolicParameters) -> tuple[Path, ...]:
         *((_resolve_path(p),) if possible(p.passes_words) else ()),
         *(_split_paths(p, step) if possible(p.holds_products) else ()),
         *(pipelining.paths(p) if possible(p.interleaves) else ()),
+        *((_piece_path(p),) if possible(p.resolve_stages > 0) else ()),
         Path("buffer", _buffer_path(p)),
         p.register_file().path(),
         Path(
@@ -419,6 +420,12 @@ def _resolve_path(p: SystolicParameters) -> Path:
             ADDER("result", p.passes_words, width=ceil_div(p.sum_width(p.rows), p.resolve_cycles)),
         ),
     )
+
+
+def _piece_path(p: SystolicParameters) -> Path:
+    """A piece of the addition of a carry-save sum that stays."""
+    width = ceil_div(p.result_width, p.resolve_cycles)
+    return Path("resolve-piece", (ADDER("result", flag(p.resolve_stages > 0), width=width),))
 
 
 def _reach(p: SystolicParameters) -> tuple[Unit, ...]:

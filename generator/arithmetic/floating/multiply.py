@@ -90,7 +90,8 @@ class FloatMultiply(FloatBlock):
         self.format = fmt
         operands = {"a": fmt.width, "b": fmt.width}
         name = f"fp_multiply_{suffix(fmt, flush)}" + "_short" * short
-        chain, delays = steps(fmt, flush), DELAYS
+        chain = steps(fmt, flush)
+        delays: tuple[int, ...] = DELAYS
         if short:
             rows = partial(_multiply, fmt, flush, rows=True), partial(_joined, fmt)
             chain, delays = (*rows, *chain[1:]), MULTIPLY_DELAYS
