@@ -147,7 +147,7 @@ def _resolved(p: SystolicParameters) -> tuple[Unit, ...]:
     held = resolve_bits(p.element, p.resolve_cycles) if possible(p.resolve_stages > 0) else 0
     return (
         *resolve_units(p.element, "result", count, _DRAINING),
-        REGISTER("result", count, width=held, enable=1, activity=_DRAINING),
+        REGISTER("result", count * flag(p.resolve_stages > 0), width=held, enable=1, activity=_DRAINING),
     )
 
 
@@ -177,7 +177,7 @@ def _column_totals(p: SystolicParameters) -> tuple[Unit, ...]:
         HALF_ADDER("result", count, width=p.cascade.last_half),
         ADDER("result", count, width=total),
         REGISTER("result", count, width=total),
-        REGISTER("result", count, width=p.cascade.piece_bits(p.resolve_cycles)),
+        REGISTER("result", count * flag(p.resolve_cycles > 1), width=p.cascade.piece_bits(p.resolve_cycles)),
     )
 
 

@@ -75,7 +75,10 @@ def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
 
 
 class FloatMultiply(FloatBlock):
-    """Multiplies two floats, rounded to nearest even; in ``short`` steps the product is two rows first."""
+    """Multiplies two floats, rounded to nearest even.
+
+    In ``short`` steps the product is two rows first, whose sum passes a network of prefixes.
+    """
 
     def __init__(
         self,

@@ -166,7 +166,10 @@ class Accumulate(_Element):
 
 
 class Product(_Element):
-    """The products of one step, ready to be merged, or to be passed on; ``stages`` are inside float multipliers."""
+    """The products of one step, ready to be merged, or to be passed on.
+
+    ``stages`` are registers inside float multipliers.
+    """
 
     def __init__(self, element: Element, *, passed: bool = False, stages: int = 0) -> None:
         self.met, self.stages = passed, stages
@@ -225,7 +228,10 @@ class Pass(_Element):
 
 
 class Total(Block):
-    """Two words that have passed all rows, and the constant that belongs to them, as one integer, in pieces."""
+    """Two words that have passed all rows, and the constant that belongs to them, as one integer.
+
+    They are added in as many pieces as ``cycles``, with a register behind each.
+    """
 
     place = "result"
     throughput = "one sum per cycle"
@@ -261,10 +267,10 @@ def mark(plan: Plan) -> str:
 
 
 class Resolve(_Element):
-    """The total that an accumulator's state stands for: one addition, in as many pieces as ``cycles``.
+    """The total that an accumulator's state stands for: one addition.
 
-    A register between two pieces moves by its bit of ``enable``. Raises ``ParamError`` for an element without
-    carry-save form.
+    It has as many pieces as ``cycles``; a register between two moves by its bit of ``enable``. Raises ``ParamError``
+    for an element without carry-save form.
     """
 
     def __init__(self, element: Element, cycles: int = 1) -> None:
