@@ -23,11 +23,12 @@ from blueprint.families.systolic import SystolicSpec
 from blueprint.unit import flip_flops
 from blueprint.workloads.tasks import Gemm
 from generator.export import write_hardware
+from simulator.cosim import check as cosim
 from simulator.engine import kernel
 from simulator.rtl import rtl
 from ternforge.conformance import compare
 from tests.conformance.corners import differences
-from tests.volume import some
+from tests.volume import first, some
 
 SIZES = {"k_max": 20, "n_max": 9, "m_max": 5}
 CUBE, WAVES, STAYS = ({"organization": name} for name in ("cube", "output_stationary", "weight_stationary"))
@@ -83,6 +84,15 @@ def test_values_cycles_beats_and_flip_flops_agree(tmp_path: Path, name: str) -> 
 @pytest.mark.parametrize("name", MORE)
 def test_values_cycles_beats_and_flip_flops_agree_more(tmp_path: Path, name: str) -> None:
     assert differences(array(**MORE[name]), tmp_path / "core") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", first(1, ["pieces_of_rows", "multiplies", "pieces"]))
+def test_the_exported_bench_agrees(tmp_path: Path, name: str) -> None:
+    spec = array(**DESIGNS[name])
+    write_hardware(spec, tmp_path)
+    report = cosim.check(spec, tmp_path, cosim.cases(spec, 3, seed=2))
+    assert report.failure is None and report.ok
 
 
 def drawn(number: int) -> SystolicSpec:
