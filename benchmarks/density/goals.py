@@ -61,13 +61,14 @@ _WHY = {
         "spread to all of them in the same cycle; the model sees no gain in more registers of an adder."
     ),
     "carry-save": (
-        "The words that leave an element are added in one cycle in front of the result, and that carry is the "
-        "slowest path where elements have one product; where they have many, it is the compressors behind the "
-        "multipliers."
+        "The flag that begins a sum is spread to all elements and passes the compressors of each in one cycle; "
+        "where the words of a result are added in one piece, that carry is as slow, and where elements have many "
+        "products, the compressors behind the multipliers are slower."
     ),
     "float arrays": (
-        "A float element has one register, behind its product: compare, move, add, search for the leading "
-        "one, move and round are one cycle, since the next product needs the sum."
+        "Without registers inside its adder an element compares, moves, adds, searches for the leading one, "
+        "moves and rounds in one cycle, since the next product needs the sum; with them each step is a cycle, and "
+        "the longest is that search with the move after it."
     ),
     "integer attention": (
         "With `memory_free` a running sum moves and adds in one cycle, since the next key needs it; with "

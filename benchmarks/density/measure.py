@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks import attention_clock, carry_save
 from benchmarks.density.search import GOALS, case_of, stated
-from benchmarks.density.spaces import ATTENTION, BY_LABEL, KEYS, TABLES, TOKENS, Case
+from benchmarks.density.spaces import ARRAYS, ATTENTION, BY_LABEL, FAST_ARRAYS, KEYS, TABLES, TOKENS, Case
 from blueprint import registry
 from blueprint.files.document import read_text
 from blueprint.spec import Spec
@@ -52,6 +52,9 @@ def tried() -> Iterator[tuple[str, str, Spec]]:
             other = attention_clock.core(graph, "short", dim, lanes, KEYS, **format_)
             name = f"{graph}, heads of {dim}, {int(other.peak_macs)} MAC, of `benchmarks.attention_clock`"
             yield f"{ATTENTION}, {numbers}", name, other
+    for label, parameters in FAST_ARRAYS.items():
+        array = registry.get(ARRAYS).from_mapping(parameters)
+        yield f"{ARRAYS}, {label}", "a register behind every step", array
 
 
 def wanted(predicted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -214,4 +214,18 @@ CASES: tuple[Case, ...] = (
         for name in ("FP16", "BF16", "FP32")
     ),
 )  # fmt: skip
+#: Arrays with a register behind every step, by format: the model sees no gain in some of the registers.
+_FAST: Mapping[str, object] = {
+    "organization": "cube", "k_max": LENGTH, "n_max": LENGTH, "m_max": TOKENS, "token_depth": TOKENS,
+    "product_register": True,
+}  # fmt: skip
+_SQUARE = {"rows": 16, "cols": 16, "activation": "fp16", "act_width": 16, "adder_stages": 4}
+_ROW = {"pe": "opt2", "rows": 1, "cols": 256, "act_width": 8, "resolve_cycles": 5}
+FAST_ARRAYS: Mapping[str, Mapping[str, object]] = {
+    "FP16 x ternary": {**_FAST, **_SQUARE, "pe": "ternary", "weight_width": 2},
+    "FP16 x FP16": {**_FAST, **_SQUARE, "pe": "float", "weight_width": 16, "product_stages": 4,
+                    "organization": "output_stationary"},
+    "INT8 x INT8": {**_FAST, **_ROW, "weight_width": 8},
+    "INT8 x ternary": {**_FAST, **_ROW, "weight_width": 2},
+}  # fmt: skip
 BY_LABEL: Mapping[str, Case] = {case.label: case for case in CASES}
