@@ -116,7 +116,7 @@ class SummingElement(ArrayElement):
 
     def __init__(self, spec: SystolicSpec) -> None:
         self.spec, self.element = spec, spec.element
-        cycles = int(spec.product_cycles + spec.sums)
+        cycles = spec.product_cycles + spec.sums
         self.latency = f"{cycles} cycle{'s' * (cycles > 1)}"
         width, many, chained = spec.state_width, spec.holds_sums, flag(spec.rows > 1)
         ports = {

@@ -126,7 +126,7 @@ class Systolic(Accelerator):
         spec = self.spec
         block = SummingRow(spec)
         row_of = block.result.shape()
-        held = int(spec.product_cycles)
+        held = spec.product_cycles
         results = [row_of(Signal(row_of.size, name=f"results{row}")) for row in range(spec.rows)]
         for row, act in enumerate(elements(ArrayLayout(spec.act_bits, spec.rows)(acts))):
             begin, count = (row + held, spec.cols) if spec.skewed else (held, 1)
@@ -144,7 +144,7 @@ class Systolic(Accelerator):
 
     def _resolved(self, m: Module, states: list[Value]) -> list[Value]:
         """The one addition that carry-save sums still need, outside the array."""
-        block, totals = Resolve(self.spec.element, int(self.spec.resolve_cycles)), []
+        block, totals = Resolve(self.spec.element, self.spec.resolve_cycles), []
         block.place, move = "result", self._control.move_piece
         for column, state in enumerate(states):
             total = Signal(self.spec.result_width, name=f"resolved{column}")
@@ -173,7 +173,7 @@ class Systolic(Accelerator):
         """The one addition of every column that two words still need, below the last row."""
         spec, totals = self.spec, []
         width = handed_on(spec, spec.rows)
-        block = Total(cascade_plans(spec).last, width, int(spec.resolve_cycles))
+        block = Total(cascade_plans(spec).last, width, spec.resolve_cycles)
         for column, word in enumerate(elements(ArrayLayout(width, spec.cols)(words))):
             totals.append(Signal(spec.sum_width(spec.rows), name=f"added_up{column}"))
             self.use(m, block, f"total{column}", words=word, total=totals[-1])
