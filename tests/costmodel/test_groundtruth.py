@@ -444,12 +444,12 @@ CALIBRATED: dict[str, list[str]] = {
         "ef60a85747d878ec",
     ],
     "systolic": [
-        "6428edb342fc63cc",
+        "3fb5b794031e6e85",
         "b7b1b8704d2efb01",
-        "4dc55d35c9b18c63",
-        "72dcdba4fb2f43bf",
-        "dbe6a0365a601ff0",
-        "3aa303847fd2d72e",
+        "4d988ba7c08b47d6",
+        "d0af0094fbf0fa19",
+        "0aa385431cc01796",
+        "7a3ecb88c4e35615",
     ],
     "ternary_lut": [
         "0128f9dc733f27fc",
