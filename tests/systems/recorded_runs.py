@@ -49,7 +49,9 @@ def picture(name: str) -> Image:
 
 @cache
 def ran(name: str, behavior: str) -> Decoded:
-    return decoding.decode_batch(hardware(name), picture(name), PROMPTS, 2, MEMORIES[behavior])
+    return decoding.decode(
+        hardware(name), picture(name), PROMPTS[0], 2, MEMORIES[behavior], beside=PROMPTS[1:]
+    )
 
 
 def digest(value: Any) -> str:
@@ -88,7 +90,9 @@ def run(name: str, behavior: str) -> dict[str, Any]:
         "utilization": decoding.utilization(built, found.trace),
         "transfers": {unit: [len(mine), sum(size for _, size in mine)] for unit, mine in moved.items()},
         "buffered": dict(decoding.buffered(built, found.trace)),
-        "events": digest(list(chrome.events(chrome.of_decoded(found, shown), 125.0, found.cycles))),
+        "events": digest(
+            list(chrome.events(chrome.of_decoded(found, shown), built.queues, 125.0, found.cycles))
+        ),
         "requests": {
             unit: [len(mine), digest(mine)] for unit, mine in found.starts[0].trace.requests.items()
         },
@@ -157,10 +161,14 @@ class Replay:
         lines = []
         for unit, mine in start.trace.spans.items():
             for one in mine:
-                number = rtl.UNITS.index(unit)
+                number = self.built.queues.index(unit)
                 lines.append((one.begin, "units", 1 << number, 0))
                 # Of loads the first under way ends; all others end one by one.
-                ends = (0, 1 << len(rtl.UNITS)) if unit == "load" and one.text.kind == "start" else (0, 0)
+                ends = (
+                    (0, 1 << len(self.built.queues))
+                    if unit == "load" and one.text.kind == "start"
+                    else (0, 0)
+                )
                 lines.append((one.end, "units", 0, ends[1] or 1 << number))
         lines.sort(key=lambda line: (line[0], -line[2]))
         lines.append((start.trace.cycles, "interrupt", 0, 0))
@@ -169,7 +177,7 @@ class Replay:
         lines.append((0, "register", status, 2))
         golden = self.found.memory
         memory = golden + left[len(golden) :] if self.calls == len(self.found.starts) else left
-        return [rtl._found(self.wrong(lines), registers)], memory
+        return [rtl._found(self.wrong(lines), registers, self.built.queues)], memory
 
 
 def proved(name: str, wrong: Any = lambda lines: lines) -> proving.Proof:
@@ -177,8 +185,14 @@ def proved(name: str, wrong: Any = lambda lines: lines) -> proving.Proof:
     found, real = ran(name, "half"), rtl.run
     rtl.run = Replay(hardware(name), found, wrong)  # type: ignore[assignment]
     try:
-        return proving.prove_batch(
-            hardware(name), Path("none"), picture(name), PROMPTS, found, MEMORIES["half"]
+        return proving.prove(
+            hardware(name),
+            Path("none"),
+            picture(name),
+            PROMPTS[0],
+            found,
+            MEMORIES["half"],
+            beside=PROMPTS[1:],
         )
     finally:
         rtl.run = real
