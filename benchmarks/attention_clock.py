@@ -28,6 +28,8 @@ FORMATS: dict[str, tuple[dict[str, Any], float]] = {
 }
 GRAPHS = ("scaled", "memory_free")
 _CUTS = {"scale_cuts": 16, "finish_cuts": 16, "scale_stages": 2}
+#: With short steps float sums have more of them in the tree of a score, and partial sums that take turns.
+_TURNS = {"dot_stages": 24, "sum_stages": 3}
 #: By name: registers inside the steps. Where products are divided last `divide_stages` are beside them.
 STEPS: dict[str, dict[str, Any]] = {
     "whole": {
@@ -43,6 +45,8 @@ STEPS: dict[str, dict[str, Any]] = {
 def core(graph: str, steps: str, dim: int, parallel: int, keys: int, **more: Any) -> StreamingAttentionSpec:
     """A design of one row of the table."""
     given = {**STEPS[steps], **more}
+    if steps == "short" and more.get("acc_format") == "fp32":
+        given |= _TURNS
     if graph == "memory_free":
         given["divide_stages"] = 2
     return StreamingAttentionSpec(

@@ -2,7 +2,7 @@
 
 A product is cut into parts of one factor, and the partial products are added pairwise, a level of adders in a step.
 Words lose what no result needs: low bits that are dropped at once, and a highest bit that is known to repeat. Float
-sums have the steps of :mod:`blueprint.arithmetic.softmax.blocks`.
+sums have the steps of :mod:`blueprint.arithmetic.softmax.float_steps`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.arithmetic.floating import BF16, FP16
-from blueprint.arithmetic.softmax import blocks
+from blueprint.arithmetic.softmax import blocks, float_steps
 from blueprint.arithmetic.softmax.arithmetic import (
     DIVISOR_FRACTIONS,
     OUTPUT_MULTIPLIER_BITS,
@@ -33,6 +33,8 @@ from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, s
 #: Parts of the factors of the products: an element of a score, the two of a polynomial, a gain, a value that is an
 #: integer or a float, and a share.
 SCORE_PARTS, POWER_PARTS, GAIN_PARTS, VALUE_PARTS, FLOAT_PARTS, SHARE_PARTS = 2, 3, 4, 4, 3, 4
+#: Parts of the factor of a share with so many registers and more: pairs of bits.
+FINE_PARTS, FINE_SHARE = 9, 7
 #: Low bits of a shift distance that have their own step where a weight is moved up like the sum of its row.
 ALIGN_LOW = 2
 #: Most levels of the tree that adds the products of a score.
@@ -157,11 +159,9 @@ class ShortScoreBeat(Deep):
     """
 
     def kinds(self, a: Arithmetic) -> tuple[Steps, ...]:
-        block = blocks.BLOCKS["score_beat"]
-        assert isinstance(block, blocks.ScoreBeat)
         levels = range(1, LEVELS + 1)
         return (
-            Steps("float", a.sums_are_floats, block.delays, block.behind(a), block.steps(a), ()),
+            *(self._float(a, count) for count in levels),
             *(self._integer(a, count) for count in levels),
             *(self._exact(a, count) for count in levels),
         )
@@ -170,6 +170,17 @@ class ShortScoreBeat(Deep):
         """The multiplication of integer elements, or of the significands of floats."""
         query, key = (choose(a.is_float, a.in_fraction + 1, width) for width in (a.in_width, a.element_width))
         return Parts(query, key, SCORE_PARTS)
+
+    def _float(self, a: Arithmetic, count: int) -> Steps:
+        """The steps of float sums whose tree has ``count`` levels."""
+        there, significand = a.sums_are_floats * flag(clog2(a.lanes) == count), a.in_fraction + 1
+        product = float_steps.product(a.sum_exponent, a.sum_fraction, significand, significand, signed=1)
+        chain = (
+            float_steps.widen(a).copies(2 * a.lanes),
+            *(step.copies(a.lanes) for step in product),
+            *float_steps.tree(a, count),
+        )
+        return Steps.chained(f"float{count}", there, chain)
 
     def _integer(self, a: Arithmetic, count: int) -> Steps:
         """The steps of integers whose tree has ``count`` levels."""
@@ -324,10 +335,12 @@ class ShortProduct(Deep):
     """A weight times an element of a value, then shifted to its place in a fixed-point sum."""
 
     def kinds(self, a: Arithmetic) -> tuple[Steps, ...]:
-        block = blocks.BLOCKS["product"]
-        assert isinstance(block, blocks.Product)
+        significand = a.sum_fraction + 1
+        multiply = float_steps.product(
+            a.sum_exponent, a.sum_fraction, significand, a.in_fraction + 1, signed=1
+        )
         return (
-            Steps("float", a.sums_are_floats, block.delays, block.behind(a), block.steps(a), ()),
+            Steps.chained("float", a.sums_are_floats, (float_steps.widen(a).beside(a.p_width), *multiply)),
             self._integer(a, 8),
             self._integer(a, 4),
             self._exact(a),
@@ -373,22 +386,27 @@ class ShortNormalize(Deep):
     """A weight divided by the sum of its row: moved in two steps, multiplied, rounded."""
 
     def kinds(self, a: Arithmetic) -> tuple[Steps, ...]:
-        block = blocks.BLOCKS["normalize"]
-        assert isinstance(block, blocks.Normalize)
-        floats = _Steps("float", a.sums_are_floats, block.delays, block.behind(a), block.steps(a), ())
-        return floats, self._whole(a)
+        significand = a.sum_fraction + 1
+        multiply = float_steps.product(
+            a.sum_exponent, a.sum_fraction, significand, a.divisor_fraction + 1, signed=0
+        )
+        return (
+            Steps.chained("float", a.sums_are_floats, multiply),
+            self._whole(a, SHARE_PARTS),
+            self._whole(a, FINE_PARTS),
+        )
 
-    def product(self, a: Arithmetic) -> Parts:
-        """The multiplication; one bit below the share rounds it, and none above it is asked."""
+    def product(self, a: Arithmetic, count: int) -> Parts:
+        """The multiplication, in ``count`` parts; one bit below the share rounds it, and none above it is asked."""
         right = a.divisor_fraction + a.l_width - a.weight_fraction - a.align_drop
-        return Parts(a.l_width - a.align_drop, a.q_width, SHARE_PARTS, right - 1, top=1)
+        return Parts(a.l_width - a.align_drop, a.q_width, count, right - 1, top=1)
 
     def near_width(self, a: Arithmetic) -> Number:
         """Bits of a weight after it is moved by the low bits of the distance."""
         return smaller(a.p_width + (1 << ALIGN_LOW) - 1, a.l_width)
 
-    def _whole(self, a: Arithmetic) -> Steps:
-        product, flags = self.product(a), a.nan_bit
+    def _whole(self, a: Arithmetic, count: int) -> Steps:
+        product, flags = self.product(a, count), a.nan_bit
         high = larger(a.zeros_width - ALIGN_LOW, 0)
         behind = (
             self.near_width(a) + high + a.q_width + flags,
@@ -402,8 +420,10 @@ class ShortNormalize(Deep):
             *product.parts,
             (one("half_adder", width=a.p_width),),
         )
-        delays = (_SHIFT, _SHIFT, *product.delays, _ADD)
-        return _Steps("whole", 1 - a.sums_are_floats, delays, behind, parts, ())
+        delays, there = (_SHIFT, _SHIFT, *product.delays, _ADD), 1 - a.sums_are_floats
+        if count == SHARE_PARTS:
+            return _Steps("whole", there, delays, behind, parts, (), most=FINE_SHARE - 1)
+        return _Steps("fine", there, delays, behind, parts, (), FINE_SHARE)
 
 
 def _each(steps: tuple[Step, ...], copies: Number) -> tuple[Step, ...]:
