@@ -29,7 +29,7 @@ FORMATS: dict[str, tuple[dict[str, Any], float]] = {
 GRAPHS = ("scaled", "memory_free")
 _CUTS = {"scale_cuts": 16, "finish_cuts": 16, "scale_stages": 2}
 #: With short steps float sums have more of them in the tree of a score, and partial sums that take turns.
-_TURNS = {"dot_stages": 24, "sum_stages": 3}
+_TURNS = {"dot_stages": 24, "sum_stages": 5}
 #: By name: registers inside the steps. Where products are divided last `divide_stages` are beside them.
 STEPS: dict[str, dict[str, Any]] = {
     "whole": {

@@ -130,7 +130,7 @@ scale_cuts: [4, 8, 16]
 finish_cuts: [4, 8, 16]
 """
 _STREAM_TREE = "dot_stages: [2, 5, 8, 11]\n"
-_STREAM_TURNS = "dot_stages: [8, 16, 24]\nsum_stages: [0, 1, 2, 3]\n"
+_STREAM_TURNS = "dot_stages: [8, 16, 24]\nsum_stages: [0, 1, 3, 5]\n"
 _INTEGERS = ("ternary, mac, ent, opt1, opt2, booth_flex", "opt3, opt4c, opt4e, booth_serial")
 
 

@@ -152,7 +152,7 @@ def _attention(p: Mapping[str, Any], operands: Mapping[str, Array], names: Names
         "divide": 1 + p["divide_stages"] + (p["short_steps"] if first else p["finish_cuts"]),
     }
     # Behind the last key of a row its partial sums are added; a row waits for that of the one before.
-    ending = (0, 3, 7, 11, 16)[p["sum_stages"]]
+    ending = (0, 3, 7, 11, 16, 21)[p["sum_stages"]]
     keys += (names["passes"] * rows - 1) * ending
     late["sum"] += ending
     late["output"] += ending

@@ -305,7 +305,7 @@ class DeepFinish(Deep):
         return Steps("float", a.is_float, block.delays, behind, block.steps(a), shared, most=most)
 
     def _fine(self, a: Arithmetic) -> tuple[Steps, ...]:
-        """Fine steps of floats: a fixed-point sum becomes one, is divided where that is left, and becomes the output."""
+        """Fine steps of floats: a fixed-point sum becomes one, is divided if that is left, and becomes the output."""
         exponent = choose(a.exact, FP32.exponent_bits, a.sum_exponent)
         fraction = choose(a.exact, FP32.fraction_bits, a.sum_fraction)
         divide = product(exponent, fraction, fraction + 1, a.divisor_fraction + 1, signed=1)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,19 +21,19 @@ from blueprint.arithmetic import float_registers, floating
 from blueprint.arithmetic.floating import ADD_DELAYS
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic
 from blueprint.arithmetic.softmax.parts import Part, Step, float_dims, one
-from blueprint.numbers import Number, bit_length
+from blueprint.numbers import Number, bit_length, choose
 
 Integers = npt.NDArray[np.int64]
 
-#: Relative delays of the steps of an addition; in front of the first one a sum is moved.
-DELAYS = (ADD_DELAYS[0] + 4, *ADD_DELAYS[1:])
+#: Relative delays of the steps of an addition with sums that are not moved, and with sums that are, in the first one.
+DELAYS = ((1, *ADD_DELAYS), (4, *ADD_DELAYS))
 #: Most registers inside an addition.
-SUM_STAGES_LIMIT = len(DELAYS) - 1
+SUM_STAGES_LIMIT = len(ADD_DELAYS)
 
 
 @dataclass(frozen=True)
 class Ending:
-    """The end of a row: cycles after its last key in which a sum is kept, and the cycle in which the last one is there."""
+    """The end of a row: cycles after its last key in which a sum is kept, and that in which the last one is there."""
 
     keeps: tuple[int, ...]
     cycles: int
@@ -57,7 +58,7 @@ def ending_cycles(stages: Number) -> Number:
 
 
 def joined(fmt: floating.FloatFormat, parts: Integers, count: Integers) -> Integers:
-    """The sums of rows of ``count`` keys out of partial sums, (sums, rows, ...): key ``i`` is in number ``i`` mod sums."""
+    """The sums of rows of ``count`` keys out of partial sums (sums, rows, ...); key ``i`` is in ``i`` mod sums."""
     sums = len(parts)
     queue: deque[Integers] = deque()
     for number in range(sums):
@@ -75,9 +76,11 @@ def joined(fmt: floating.FloatFormat, parts: Integers, count: Integers) -> Integ
 
 def held_bits(a: Arithmetic, stages: Number, signed: int) -> Number:
     """Flip-flops of one sum with registers inside its addition, at least one: those, the sum, and the one kept."""
-    steps = float_registers.adder(a.sum_exponent, a.sum_fraction, signed=signed)
-    inside = float_registers.held(steps, DELAYS, stages, SUM_STAGES_LIMIT)
-    return inside + 2 * (a.sum_exponent + a.sum_fraction + signed)
+    word = a.sum_exponent + a.sum_fraction + signed
+    moved = {"left": word, "right": word}
+    steps = (moved, *float_registers.adder(a.sum_exponent, a.sum_fraction, signed=signed))
+    kept, moves = (float_registers.held(steps, delays, stages, SUM_STAGES_LIMIT) for delays in DELAYS)
+    return choose(a.rescales, moves, kept) + 2 * word
 
 
 def shared_bits(a: Arithmetic, stages: Number) -> Number:
@@ -94,8 +97,16 @@ def pieces(a: Arithmetic) -> tuple[tuple[int, int, Step], ...]:
     """(registers inside, number of the piece, what it passes) of the pieces of an addition between two registers."""
     found = []
     for stages in range(1, SUM_STAGES_LIMIT + 1):
-        for number, share in enumerate(floating.pieces(DELAYS, stages)):
-            added = Part("float_adder", float_dims(a), share)
+        both = zip(*(pieces_of(delays, stages) for delays in DELAYS), strict=True)
+        for number, (kept, moves) in enumerate(both):
+            added = Part("float_adder", float_dims(a), choose(a.rescales, moves, kept))
             moved = (one("adder", width=a.sum_exponent + 1).times(a.rescales),) if number == 0 else ()
             found.append((stages, number, (*moved, added)))
     return tuple(found)
+
+
+def pieces_of(delays: tuple[int, ...], stages: int) -> list[float]:
+    """Shares of an adder between the registers; the first step is in front of it."""
+    edges = [0, *floating.cuts(delays, stages), len(delays)]
+    sums = [sum(delays[max(low, 1) : high]) for low, high in pairwise(edges)]
+    return [part / sum(delays[1:]) for part in sums]

@@ -183,8 +183,8 @@ class TurnSum(Block):
         with m.If(self.keep):
             m.d.sync += kept.eq(left)
         right = Wires(m).either("right", self.ends, kept, self.pins[self.operand][1])
-        values, stage, places = Values(a=left, b=right), 0, cuts(turns.DELAYS, a.sum_stages)
-        for number, step in enumerate(steps, start=1):
+        values, stage, places = Values(a=left, b=right), 0, cuts(turns.DELAYS[a.rescales], a.sum_stages)
+        for number, step in enumerate((lambda w, v: v, *steps), start=1):
             values = Values(step(Wires(m, f"step{number}_", quick=True), values))
             for _ in range(places.count(number)):
                 values = stored(m, stage, self.moves, values)

@@ -33,7 +33,7 @@ def count_ending(m: Module, a: Arithmetic, begin: Value, name: str) -> Ending:
 def take_turns(
     m: Module, a: Arithmetic, name: str, key: Value, sees: Value, begin: Value, rise: Value, ends: Ending
 ) -> dict[str, Any]:
-    """Inputs of the sums of a lane, which ``sees`` a ``key`` whose reference is above that of the one before by ``rise``.
+    """Inputs of the sums of a lane, which ``sees`` a ``key``; its reference is by ``rise`` above that before.
 
     The first key of a row clears all sums. One that waits for its turn moves down by what the reference rises.
     """
