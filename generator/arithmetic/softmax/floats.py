@@ -13,7 +13,15 @@ from blueprint.arithmetic.softmax.steps import unit
 from generator.arithmetic.columns import build, two_rows
 from generator.arithmetic.floating import add, convert
 from generator.arithmetic.floating.pipeline import Results, Step, Values, Wires, chain
-from generator.arithmetic.floating.words import fields, is_special, locate, pack, place, rounded
+from generator.arithmetic.floating.words import (
+    fields,
+    is_special,
+    leading_zeros,
+    locate,
+    pack,
+    place,
+    rounded,
+)
 from generator.arithmetic.integers import zero_extend
 from generator.arithmetic.softmax.chain import Chain, widened
 from generator.arithmetic.softmax.scores import exponent
@@ -128,13 +136,30 @@ def sum_chain(a: Arithmetic, place: str, places: tuple[int, ...]) -> FloatChain:
 
 def widen_step(a: Arithmetic, *names: str) -> Step:
     """An input of each of these names in the format of the sums, without the zeros below its fraction."""
-    low = a.sum_fraction - a.in_fraction
 
     def step(w: Wires, v: Values) -> Results:
-        found = {name: widened(Wires(w.m, f"{w.prefix}{name}_"), a, v[name]) for name in names}
-        return v | {name: w(f"wide_{name}", word[low:]) for name, word in found.items()}
+        found = {name: _widened(Wires(w.m, f"{w.prefix}{name}_"), a, v[name]) for name in names}
+        return v | {name: w(f"wide_{name}", word) for name, word in found.items()}
 
     return step
+
+
+def _widened(w: Wires, a: Arithmetic, word: Value) -> Value:
+    """An input in the format of the sums, which has all of its numbers: nothing is rounded."""
+    fmt, target = a.input_format, a.sum_format
+    f, e = fmt.fraction_bits, target.exponent_bits
+    if fmt.exponent_bits == e:
+        return widened(w, a, word)[target.fraction_bits - f :]
+    field, significand = fields(fmt, word, False)
+    infinite, nan = is_special(fmt, word)
+    special = infinite | nan
+    count, none = leading_zeros(significand)
+    zeros = w("zeros", Cat(*count))
+    moved = w("moved", (significand << zeros)[:f]) & (~special).replicate(f)
+    offset = Const(target.bias - fmt.bias, e)
+    exponent = w("exponent", (zero_extend(field, e) + offset - zero_extend(zeros, e))[:e])
+    exponent = (exponent & (~none).replicate(e)) | special.replicate(e)
+    return Cat(moved[:-1], moved[-1] | nan, exponent, word[-1] & ~nan)
 
 
 # Conversions ------------------------------------------------------------------------------------------------------
