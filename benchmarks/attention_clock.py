@@ -36,7 +36,7 @@ STEPS: dict[str, dict[str, Any]] = {
         **_CUTS, "dot_stages": 2, "exp_stages": 4, "reciprocal_stages": 17, "product_stages": 4, "divide_stages": 2,
     },
     "short": {
-        **_CUTS, "short_steps": True, "dot_stages": 11, "exp_stages": 12, "reciprocal_stages": 24,
+        **_CUTS, "short_steps": True, "dot_stages": 11, "exp_stages": 16, "reciprocal_stages": 24,
         "product_stages": 7, "divide_stages": 8,
     },
 }  # fmt: skip

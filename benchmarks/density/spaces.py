@@ -122,7 +122,7 @@ finish_cuts: [0, 4, 8, 16]
 """
 _STREAM_SHORT = """
 short_steps: true
-exp_stages: [4, 8, 12]
+exp_stages: [4, 8, 12, 16]
 reciprocal_stages: [8, 16, 24]
 product_stages: [2, 4, 7]
 divide_stages: [2, 5, 8]

@@ -25,7 +25,7 @@ from blueprint.arithmetic.softmax.arithmetic import (
     SCORE_WHOLE,
     Arithmetic,
 )
-from blueprint.arithmetic.softmax.deep import Deep, Steps
+from blueprint.arithmetic.softmax.deep import MOST_REGISTERS, Deep, Steps
 from blueprint.arithmetic.softmax.exponential import Polynomial, polynomial
 from blueprint.arithmetic.softmax.parts import Part, Step, integer_product, one, shifter
 from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, smaller
@@ -35,6 +35,8 @@ from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, s
 SCORE_PARTS, POWER_PARTS, GAIN_PARTS, VALUE_PARTS, FLOAT_PARTS, SHARE_PARTS = 2, 3, 4, 4, 3, 4
 #: Parts of the factor of a share with so many registers and more: pairs of bits.
 FINE_PARTS, FINE_SHARE = 9, 7
+#: Registers with which the factors of a polynomial are cut into pairs of bits too.
+FINE_POWER = 13
 #: Low bits of a shift distance that have their own step where a weight is moved up like the sum of its row.
 ALIGN_LOW = 2
 #: Most levels of the tree that adds the products of a score.
@@ -239,9 +241,9 @@ class ShortExp2(Deep):
     def kinds(self, a: Arithmetic) -> tuple[Steps, ...]:
         pairs = np.broadcast_arrays(a.fraction, a.mantissa)
         known = sorted({(int(f), int(m)) for f, m in zip(*(p.flat for p in pairs), strict=True)})
-        return tuple(self._of(a, polynomial(f, m)) for f, m in known)
+        return tuple(self._of(a, polynomial(f, m), fine) for f, m in known for fine in (False, True))
 
-    def _of(self, a: Arithmetic, poly: Polynomial) -> Steps:
+    def _of(self, a: Arithmetic, poly: Polynomial, fine: bool) -> Steps:
         there = flag(a.fraction == poly.fraction) * flag(a.mantissa == poly.mantissa)
         floats = a.sums_are_floats
         kept = choose(floats, a.sum_exponent - 1, a.amount_width) + a.t_nan_bit
@@ -249,7 +251,7 @@ class ShortExp2(Deep):
         delays: list[int] = [_ADD]
         behind: list[Number] = [poly.fraction + kept]
         parts: list[Step] = [(one("adder", width=a.t_width),)]
-        for number, product in enumerate(products(poly)):
+        for number, product in enumerate(products(poly, fine)):
             inner = number < len(poly.coefficients) - 2
             table = one("logic", gates=blocks.TABLE_GATES * product.left).passing(0)
             # The first factor of the last product is the fraction itself, of which then only the segment is asked.
@@ -269,16 +271,17 @@ class ShortExp2(Deep):
             (shifter(a.p_width, a.p_width).times(exact),),
             (one("half_adder", width=a.p_width).times(exact),),
         ]
-        return _Steps(
-            f"f{poly.fraction}m{poly.mantissa}", there, tuple(delays), tuple(behind), tuple(parts), ()
-        )
+        name, fewest, most = f"f{poly.fraction}m{poly.mantissa}", 0, FINE_POWER - 1
+        if fine:
+            name, fewest, most = f"{name}_fine", FINE_POWER, MOST_REGISTERS
+        return _Steps(name, there, tuple(delays), tuple(behind), tuple(parts), (), fewest, most)
 
 
-def products(poly: Polynomial) -> tuple[Parts, ...]:
+def products(poly: Polynomial, fine: bool) -> tuple[Parts, ...]:
     """The products of Horner's rule, innermost first: a coefficient or sum, times the position in the segment."""
-    top = len(poly.coefficients) - 1
+    top, most = len(poly.coefficients) - 1, poly.u_bits if fine else POWER_PARTS
     lefts = [poly.sum_widths[power] for power in range(top, 0, -1)]
-    return tuple(Parts(left, poly.u_bits, min(POWER_PARTS, poly.u_bits // 2), poly.u_bits) for left in lefts)
+    return tuple(Parts(left, poly.u_bits, min(most, poly.u_bits // 2), poly.u_bits) for left in lefts)
 
 
 class ShortReciprocal(Deep):

@@ -21,6 +21,7 @@ from blueprint.arithmetic.softmax.exponential import GUARD, Polynomial, polynomi
 from blueprint.arithmetic.softmax.short import (
     ALIGN_LOW,
     FINE_PARTS,
+    FINE_POWER,
     FINE_SHARE,
     LEVELS,
     SHARE_PARTS,
@@ -71,7 +72,8 @@ class _Short(Chain):
         return self.described.cuts(self.stages)
 
     def wires(self, m: Module, number: int) -> Wires:
-        quick = self.place == "normalize" or bool(self.arithmetic.sums_are_floats and self.place != "exp2")
+        floats = self.arithmetic.sums_are_floats
+        quick = self.stages >= FINE_POWER if self.place == "exp2" else self.place == "normalize" or bool(floats)
         return Wires(m, f"step{number}_", quick=quick)
 
 
@@ -129,7 +131,7 @@ class ShortExp2(_Short):
     place = "exp2"
 
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
-        super().__init__(a, weights.Exp2(a), _power_steps(a), stages)
+        super().__init__(a, weights.Exp2(a), _power_steps(a, stages >= FINE_POWER), stages)
 
 
 class ShortReciprocal(_Short):
@@ -315,11 +317,11 @@ def _score_level(a: Arithmetic, level: int, last: bool, w: Wires, v: Values) -> 
 # Powers of two ----------------------------------------------------------------------------------------------------
 
 
-def _power_steps(a: Arithmetic) -> tuple[Step, ...]:
+def _power_steps(a: Arithmetic, fine: bool) -> tuple[Step, ...]:
     poly = polynomial(a.fraction, a.mantissa)
     steps: list[Step] = [partial(weights.difference, a)]
     top = len(poly.coefficients) - 1
-    for number, product in enumerate(products(poly)):
+    for number, product in enumerate(products(poly, fine)):
         power = top - number
         steps.append(partial(_power_parts, poly, product, power))
         steps += _join_steps(product, signed=False)
