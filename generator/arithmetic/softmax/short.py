@@ -73,7 +73,9 @@ class _Short(Chain):
 
     def wires(self, m: Module, number: int) -> Wires:
         floats = self.arithmetic.sums_are_floats
-        quick = self.stages >= FINE_POWER if self.place == "exp2" else self.place == "normalize" or bool(floats)
+        quick = (
+            self.stages >= FINE_POWER if self.place == "exp2" else self.place == "normalize" or bool(floats)
+        )
         return Wires(m, f"step{number}_", quick=quick)
 
 

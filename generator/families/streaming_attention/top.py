@@ -69,8 +69,8 @@ class StreamingAttention(Accelerator):
         self._fires = SimpleNamespace(**fires)
         # Where partial sums take turns a node reads the last word of a row when they are added.
         self._busy = {name: Signal(name=f"{name}_busy") for name in SUMMING if spec.sum_stages}
-        reads = fires | {name: Signal(name=f"{name}_read") for name in self._busy}
-        self._reads = SimpleNamespace(**reads)
+        self._reads = {name: Signal(name=f"{name}_read") for name in self._busy}
+        reads = fires | self._reads
         self._links = SimpleNamespace(
             **{edge.name: self._link(edge, fires, reads) for edge in every(spec.graph)}
         )
@@ -231,7 +231,7 @@ class StreamingAttention(Accelerator):
         if block.place in self._busy:
             m.d.comb += [
                 self._busy[block.place].eq(ends.busy),
-                getattr(self._reads, block.place).eq((fire & ~beside.last) | ends.freed),
+                self._reads[block.place].eq((fire & ~beside.last) | ends.freed),
             ]
         return ends
 
