@@ -37,7 +37,7 @@ STEPS: dict[str, dict[str, Any]] = {
     },
     "short": {
         **_CUTS, "short_steps": True, "dot_stages": 11, "exp_stages": 16, "reciprocal_stages": 24,
-        "product_stages": 7, "divide_stages": 8,
+        "product_stages": 8, "divide_stages": 8,
     },
 }  # fmt: skip
 

@@ -35,8 +35,8 @@ from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, s
 SCORE_PARTS, POWER_PARTS, GAIN_PARTS, VALUE_PARTS, FLOAT_PARTS, SHARE_PARTS = 2, 3, 4, 4, 3, 4
 #: Parts of the factor of a share with so many registers and more: pairs of bits.
 FINE_PARTS, FINE_SHARE = 9, 7
-#: Registers with which the factors of a polynomial are cut into pairs of bits too.
-FINE_POWER = 13
+#: Registers with which the factors of a polynomial, and fractions of values that are floats, are cut into such too.
+FINE_POWER, FINE_PRODUCT, FINE_FLOAT_PARTS = 13, 8, 6
 #: Low bits of a shift distance that have their own step where a weight is moved up like the sum of its row.
 ALIGN_LOW = 2
 #: Most levels of the tree that adds the products of a score.
@@ -346,7 +346,8 @@ class ShortProduct(Deep):
             Steps.chained("float", a.sums_are_floats, (float_steps.widen(a).beside(a.p_width), *multiply)),
             self._integer(a, 8),
             self._integer(a, 4),
-            self._exact(a),
+            self._exact(a, FLOAT_PARTS),
+            self._exact(a, FINE_FLOAT_PARTS),
         )
 
     def product(self, a: Arithmetic, value: int) -> Parts:
@@ -356,16 +357,16 @@ class ShortProduct(Deep):
         """
         return Parts(a.p_width, value, min(VALUE_PARTS, value // 2), top=1)
 
-    def fraction(self, a: Arithmetic) -> Parts:
-        """The multiplication by the significand of a float."""
-        return Parts(a.p_width, a.in_fraction + 1, FLOAT_PARTS)
+    def fraction(self, a: Arithmetic, count: int) -> Parts:
+        """The multiplication by the significand of a float, in ``count`` parts."""
+        return Parts(a.p_width, a.in_fraction + 1, count)
 
     def _integer(self, a: Arithmetic, value: int) -> Steps:
         product, there = self.product(a, value), (1 - a.is_float) * flag(a.element_width == value)
         return _Steps(f"integer{value}", there, product.delays, product.behind, product.parts, ())
 
-    def _exact(self, a: Arithmetic) -> Steps:
-        product, frame = self.fraction(a), a.term_width
+    def _exact(self, a: Arithmetic, count: int) -> Steps:
+        product, frame = self.fraction(a, count), a.term_width
         *multiply, last = product.behind
         exponent = choose(a.is_fp16, FP16.exponent_bits, BF16.exponent_bits)
         behind = (
@@ -382,7 +383,10 @@ class ShortProduct(Deep):
             (shifter(frame, frame),),
             (one("half_adder", width=frame),),
         )
-        return _Steps("exact", a.exact, (*product.delays, _SHIFT, _ADD), behind, parts, ())
+        delays = (*product.delays, _SHIFT, _ADD)
+        if count == FLOAT_PARTS:
+            return _Steps("exact", a.exact, delays, behind, parts, (), most=FINE_PRODUCT - 1)
+        return _Steps("fine", a.exact, delays, behind, parts, (), FINE_PRODUCT)
 
 
 class ShortNormalize(Deep):

@@ -20,9 +20,12 @@ from blueprint.arithmetic.softmax.deep import Steps
 from blueprint.arithmetic.softmax.exponential import GUARD, Polynomial, polynomial
 from blueprint.arithmetic.softmax.short import (
     ALIGN_LOW,
+    FINE_FLOAT_PARTS,
     FINE_PARTS,
     FINE_POWER,
+    FINE_PRODUCT,
     FINE_SHARE,
+    FLOAT_PARTS,
     LEVELS,
     SHARE_PARTS,
     SHORT,
@@ -72,10 +75,11 @@ class _Short(Chain):
         return self.described.cuts(self.stages)
 
     def wires(self, m: Module, number: int) -> Wires:
-        floats = self.arithmetic.sums_are_floats
-        quick = (
-            self.stages >= FINE_POWER if self.place == "exp2" else self.place == "normalize" or bool(floats)
-        )
+        a, fine = self.arithmetic, {"exp2": FINE_POWER, "product": FINE_PRODUCT}
+        if self.place == "exp2" or (self.place == "product" and a.exact):
+            quick = self.stages >= fine[self.place]
+        else:
+            quick = self.place == "normalize" or bool(a.sums_are_floats)
         return Wires(m, f"step{number}_", quick=quick)
 
 
@@ -469,11 +473,12 @@ class ShortProduct(_Short):
 
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         plain = sums.Product(a)
-        steps = floats.value_steps(a) if a.sums_are_floats else _value_steps(a)
+        count = FLOAT_PARTS if stages < FINE_PRODUCT else FINE_FLOAT_PARTS
+        steps = floats.value_steps(a) if a.sums_are_floats else _value_steps(a, count)
         super().__init__(a, plain, steps, stages)
 
 
-def _value_steps(a: Arithmetic) -> tuple[Step, ...]:
+def _value_steps(a: Arithmetic, count: int) -> tuple[Step, ...]:
     if not a.is_float:
         product = _PRODUCT.product(a, a.element_width)
         *joins, last = _join_steps(product, signed=False)
@@ -482,7 +487,7 @@ def _value_steps(a: Arithmetic) -> tuple[Step, ...]:
             *joins,
             lambda w, v: {"result": Values(last(w, v)).product},
         )
-    product = _PRODUCT.fraction(a)
+    product = _PRODUCT.fraction(a, count)
     *joins, last = _join_steps(product, signed=False)
     return (
         partial(_value_parts, a, product),
