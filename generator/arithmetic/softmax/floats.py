@@ -112,8 +112,8 @@ def product_steps(
         return _beside(v, "product", "amount") | place(w, fmt, word, v.amount, f + 1)
 
     def last(w: Wires, v: Values) -> Results:
-        found = _round(fmt, w, v, v.special)
-        return found | {"product": w("rounded_word", found["product"][: fmt.width - 1 + any(signs)])}
+        found = Values(_round(fmt, w, v, v.special))
+        return found | {"product": w("rounded_word", found.product[: fmt.width - 1 + any(signs)])}
 
     return rows, joined, located, placed, last
 
@@ -228,7 +228,7 @@ def exponent_steps(a: Arithmetic) -> tuple[Step, ...]:
         return shift(w, v) | v.keep("infinite", "flag")
 
     def whole(w: Wires, v: Values) -> Results:
-        return {"whole": finish(w, v)["result"]} | v.keep("infinite", "flag")
+        return {"whole": Values(finish(w, v)).result} | v.keep("infinite", "flag")
 
     def cut(w: Wires, v: Values) -> Results:
         return exponent(a, w, v.whole, v.flag, v.infinite)
@@ -258,7 +258,7 @@ def finish_steps(a: Arithmetic) -> tuple[Step, ...]:
         steps += [lambda w, v: first(w, Values(a=v[name], b=v.r)), *others]
     elif a.exact:
         *steps, last = steps
-        return *steps, lambda w, v: {"result": last(w, v)["product"]}
+        return *steps, lambda w, v: {"result": Values(last(w, v)).product}
     begin, *rest = narrow_steps(a)
     if not steps:
         return lambda w, v: begin(w, Values(product=v.o)), *rest
@@ -293,7 +293,7 @@ def _multiplied(steps: tuple[Step, ...], left: str, right: str) -> tuple[Step, .
     return (
         lambda w, v: first(w, Values(a=v[left], b=v[right])),
         *middle,
-        lambda w, v: {"result": last(w, v)["product"]},
+        lambda w, v: {"result": Values(last(w, v)).product},
     )
 
 

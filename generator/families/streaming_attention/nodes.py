@@ -283,7 +283,7 @@ class Sum(NodeBlock):
                 block: Block = SumWeights(a, quick=short > 0)
                 weight = weight & sees.replicate(len(weight)) if corner else weight
                 moves = {"begin": begin, "enable": fire & (sees | begin) if corner else fire}
-                moves["shift"] = shifts[lane]
+                moves |= {"shift": shifts[lane]}
             else:
                 block = TurnSum(a, "sum_weights")
                 moves = take_turns(m, a, f"turn{lane}", fire, sees, begin, shifts[lane], ending)

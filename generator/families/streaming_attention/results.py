@@ -152,7 +152,7 @@ class Output(NodeBlock):
             wrong.append(Signal(spec.dim, name=f"clipped{lane}"))
             if ending is None:
                 moves = {"begin": begin, "enable": valid & (sees | begin) if corner else valid}
-                moves["shift"] = shifts[lane]
+                moves |= {"shift": shifts[lane]}
             else:
                 moves = take_turns(m, a, f"turn{lane}", valid, sees, begin, shifts[lane], ending)
             self.use(
