@@ -28,14 +28,16 @@ FORMATS: dict[str, tuple[dict[str, Any], float]] = {
 }
 GRAPHS = ("scaled", "memory_free")
 _CUTS = {"scale_cuts": 16, "finish_cuts": 16, "scale_stages": 2}
+#: With short steps float sums have more of them in the tree of a score, and partial sums that take turns.
+_TURNS = {"dot_stages": 24, "sum_stages": 5}
 #: By name: registers inside the steps. Where products are divided last `divide_stages` are beside them.
 STEPS: dict[str, dict[str, Any]] = {
     "whole": {
         **_CUTS, "dot_stages": 2, "exp_stages": 4, "reciprocal_stages": 17, "product_stages": 4, "divide_stages": 2,
     },
     "short": {
-        **_CUTS, "short_steps": True, "dot_stages": 11, "exp_stages": 12, "reciprocal_stages": 24,
-        "product_stages": 7, "divide_stages": 8,
+        **_CUTS, "short_steps": True, "dot_stages": 11, "exp_stages": 16, "reciprocal_stages": 24,
+        "product_stages": 8, "divide_stages": 8,
     },
 }  # fmt: skip
 
@@ -43,6 +45,8 @@ STEPS: dict[str, dict[str, Any]] = {
 def core(graph: str, steps: str, dim: int, parallel: int, keys: int, **more: Any) -> StreamingAttentionSpec:
     """A design of one row of the table."""
     given = {**STEPS[steps], **more}
+    if steps == "short" and more.get("acc_format") == "fp32":
+        given |= _TURNS
     if graph == "memory_free":
         given["divide_stages"] = 2
     return StreamingAttentionSpec(

@@ -82,8 +82,15 @@ class Row:
     """One query against the keys that it sees, in their order."""
 
     def __init__(
-        self, constants: dict[str, Any], graph: str, inputs: str, sums: str, scale: dict[str, int]
+        self,
+        constants: dict[str, Any],
+        graph: str,
+        inputs: str,
+        sums: str,
+        scale: dict[str, int],
+        sum_stages: int = 0,
     ) -> None:
+        self.turns = sum_stages + 1
         self.c, self.graph, self.inputs, self.sums, self.scale = constants, graph, inputs, sums, scale
         self.floats = sums in ("fp32", "same")
         self.fmt = inputs if sums == "same" else "fp32"
@@ -213,13 +220,22 @@ class Row:
             return word
         return word - (shift << f) if field > shift else 0
 
+    def in_turns(self, terms: list[int], references: list[int]) -> int:
+        """The sum of floats: partial sums take turns, and the oldest two are added until one is left."""
+        sums = [0] * self.turns
+        for x, shift in zip(terms, self.moves(references), strict=True):
+            sums = [self.lowered(each, shift) for each in sums]
+            sums = [*sums[1:], added(self.fmt, sums[0], x)]
+        while len(sums) > 1:
+            sums = [*sums[2:], added(self.fmt, *sums[:2])]
+        return sums[0]
+
     def sum_weights(self, p: list[Any], references: list[int]) -> int:
+        if self.floats:
+            return self.in_turns(p, references)
         total = 0
         for x, shift in zip(p, self.moves(references), strict=True):
-            if self.floats:
-                total = added(self.fmt, self.lowered(total, shift), x)
-            else:
-                total = (total >> shift) + (x or 0)
+            total = (total >> shift) + (x or 0)
         return total
 
     def term(self, p: Any, v: int) -> Any:
@@ -239,11 +255,11 @@ class Row:
         return -size if sign else size
 
     def sum_values(self, terms: list[Any], references: list[int]) -> Any:
+        if self.floats:
+            return self.in_turns(terms, references)
         total = 0
         for x, shift in zip(terms, self.moves(references), strict=True):
-            if self.floats:
-                total = added(self.fmt, self.lowered(total, shift), x)
-            elif total is None or x is None:
+            if total is None or x is None:
                 total = None  # type: ignore[assignment]
             else:
                 total = (total >> shift) + x

@@ -135,14 +135,15 @@ finish_cuts: [0, 4, 8, 16]
 """
 _STREAM_SHORT = """
 short_steps: true
-dot_stages: [2, 5, 8, 11]
-exp_stages: [4, 8, 12]
+exp_stages: [4, 8, 12, 16]
 reciprocal_stages: [8, 16, 24]
 product_stages: [2, 4, 7]
 divide_stages: [2, 5, 8]
 scale_cuts: [4, 8, 16]
 finish_cuts: [4, 8, 16]
 """
+_STREAM_TREE = "dot_stages: [2, 5, 8, 11]\n"
+_STREAM_TURNS = "dot_stages: [8, 16, 24]\nsum_stages: [0, 1, 3, 5]\n"
 _INTEGERS = ("ternary, mac, ent, opt1, opt2, booth_flex", "opt3, opt4c, opt4e, booth_serial")
 
 
@@ -167,7 +168,8 @@ def _float_array(name: str, given: str, element: str) -> Case:
 
 def _attention(name: str, given: str) -> Case:
     shared = _STREAM + given
-    return Case(ATTENTION, name, (shared + _STREAM_WHOLE, shared + _STREAM_SHORT), _HEADS, "parallel")
+    short = _STREAM_SHORT + (_STREAM_TURNS if "fp32" in given else _STREAM_TREE)
+    return Case(ATTENTION, name, (shared + _STREAM_WHOLE, shared + short), _HEADS, "parallel")
 
 
 def _float(name: str, width: int) -> str:

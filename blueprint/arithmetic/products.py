@@ -10,5 +10,9 @@ CHOSEN_BITS = 12
 
 def plan(fraction_bits: int) -> Plan:
     """The plan of a product of significands with so many fraction bits and a leading one each."""
-    bits = fraction_bits + 1
-    return compressed(tuple((row, bits) for row in range(bits)), 2 * bits)
+    return plan_of(fraction_bits + 1, fraction_bits + 1)
+
+
+def plan_of(left: int, right: int) -> Plan:
+    """The plan of a product of words of so many bits; every bit of the right one makes a row."""
+    return compressed(tuple((row, left) for row in range(right)), left + right)

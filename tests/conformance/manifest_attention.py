@@ -30,7 +30,7 @@ def answers(
         key, value = operands["key"][mine], operands["value"][mine]
         scale = {name: int(operands[name][mine]) for name in SCALES}
         for number, there in enumerate(seen(p, names | found, head)):
-            row = Row(c, p["graph"], p["format"], p["acc_format"], scale)
+            row = Row(c, p["graph"], p["format"], p["acc_format"], scale, p["sum_stages"])
             found["out"][head, number] = row.attend(
                 rows[number].tolist(), key[there].tolist(), value[there].tolist()
             )

@@ -165,6 +165,11 @@ def _attention(p: Mapping[str, Any], operands: Mapping[str, Array], names: Names
         "output": 2 + p["short_steps"] + p["product_stages"] + first * p["finish_cuts"],
         "divide": 1 + p["divide_stages"] + (p["short_steps"] if first else p["finish_cuts"]),
     }
+    # Behind the last key of a row its partial sums are added; a row waits for that of the one before.
+    ending = (0, 3, 7, 11, 16, 21)[p["sum_stages"]]
+    keys += (names["passes"] * rows - 1) * ending
+    late["sum"] += ending
+    late["output"] += ending
     both, divided = max(late["sum"], late["output"]), late["sum"] + late["divide"] + late["output"]
     after = {
         "naive": longest + divided,

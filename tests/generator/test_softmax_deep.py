@@ -42,7 +42,7 @@ def every(first: str) -> Any:
 
 def skewed(a: Arithmetic, block: Block, cuts: int, given: dict[str, Any]) -> dict[str, Any]:
     """Operands with every piece of a shared one as late as the step that reads it."""
-    kind = DEEP[block.place].of(a)
+    kind = DEEP[block.place].of(a, cuts)
     found = dict(given)
     for operand in {piece.operand for piece in kind.shared} & set(given):
         word = np.broadcast_to(masked(given[operand], 63), COUNT)
@@ -106,6 +106,21 @@ def test_other_products_are_no_different(name: str) -> None:
     check_scale(DESIGNS[name], 12)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fp16_fixed-scaled",
+        "fp16_fixed-memory_free",
+        "fp16_fp32-memory_free",
+        "bf16_fp32-scaled",
+        "fp16_same-reordered",
+    ],
+)
+def test_fine_steps_of_floats_are_no_different(name: str) -> None:
+    check_finish(DESIGNS[name], 11)
+    check_scale(DESIGNS[name], 9)
+
+
 def compare(names: list[str], depths: tuple[int, ...], folder: Path) -> None:
     wanted: dict[str, int] = {}
     blocks: dict[str, Block] = {}
@@ -120,6 +135,7 @@ def compare(names: list[str], depths: tuple[int, ...], folder: Path) -> None:
 
 def test_predicted_flip_flops_are_those_of_yosys(tmp_path: Path) -> None:
     compare(["int8-memory_free", "int8-scaled"], (3, 16), tmp_path)
+    compare(["fp16_fixed-scaled", "fp16_fixed-memory_free", "fp16_fp32-memory_free"], (8, 16), tmp_path)
 
 
 @pytest.mark.slow
@@ -148,8 +164,9 @@ def test_many_designs_are_counted_at_once() -> None:
 
 
 def test_more_registers_than_steps_stand_behind_the_last() -> None:
-    kind = DEEP["finish"].of(DESIGNS["fp16_fixed-memory_free"])
-    assert kind.cuts(5) == [1, 2, 3, 3, 3]
+    finish, a = DEEP["finish"], DESIGNS["fp16_fixed-memory_free"]
+    assert finish.of(a, 3).cuts(3) == [1, 2, 3]
+    assert finish.of(a, 16).cuts(16) == [*range(2, 12), *[12] * 6]
 
 
 def test_a_shared_operand_that_is_not_delayed_is_found() -> None:

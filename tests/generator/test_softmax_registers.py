@@ -46,7 +46,7 @@ SINGLE = {
 
 
 def flip_flops(blocks: list[Block], folder: Path) -> dict[str, int]:
-    """What Yosys finds in every module, by name."""
+    """What Yosys finds in every module and those inside of it, by name."""
     text = {name: body for block in blocks for name, body in emit(block).modules.items()}
     lines = []
     for name, body in text.items():
@@ -63,10 +63,15 @@ def flip_flops(blocks: list[Block], folder: Path) -> dict[str, int]:
     ]
     yosys.run("\n".join(lines), cwd=folder, timeout_s=500)
     modules = json.loads((folder / "stat.json").read_text())["modules"]
-    return {
-        name.lstrip("\\"): sum(n for kind, n in found["num_cells_by_type"].items() if "DFF" in kind)
-        for name, found in modules.items()
-    }
+    cells = {name.lstrip("\\"): found["num_cells_by_type"] for name, found in modules.items()}
+
+    def count(name: str) -> int:
+        inside = {kind.lstrip("\\"): number for kind, number in cells[name].items()}
+        return sum(
+            number * (count(kind) if kind in cells else "DFF" in kind) for kind, number in inside.items()
+        )
+
+    return {name: count(name) for name in cells}
 
 
 def compare(designs: dict[str, Arithmetic], stages: tuple[int, ...], folder: Path) -> None:

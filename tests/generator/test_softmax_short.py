@@ -97,7 +97,9 @@ def test_every_depth_gives_the_same_numbers(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "place"),
     [("int8-scaled", "normalize"), ("int4-reordered", "product"), ("fp16_fixed-scaled", "product"),
-     ("fp16_fixed-scaled", "score_beat"), ("fp16_fixed-reordered", "reciprocal")],
+     ("fp16_fixed-scaled", "score_beat"), ("fp16_fixed-reordered", "reciprocal"), ("fp16_fp32-naive", "score_beat"),
+     ("bf16_fp32-naive", "score_beat"), ("fp16_same-naive", "score_beat"), ("fp16_fp32-scaled", "product"),
+     ("bf16_same-scaled", "product"), ("bf16_fp32-scaled", "normalize"), ("int4-scaled", "normalize")],
 )  # fmt: skip
 def test_other_formats_are_no_different(name: str, place: str) -> None:
     check(DESIGNS[name], place, 7)
@@ -117,7 +119,7 @@ def compare(names: list[str], depths: tuple[int, ...], folder: Path) -> None:
 
 
 def test_predicted_flip_flops_are_those_of_yosys(tmp_path: Path) -> None:
-    compare(["int8-memory_free", "int8-scaled"], (3, 24), tmp_path)
+    compare(["int8-memory_free", "int8-scaled", "fp16_fp32-naive", "bf16_same-scaled"], (3, 24), tmp_path)
 
 
 @pytest.mark.slow

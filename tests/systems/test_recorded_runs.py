@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import golden
-from simulator.systems import proving, rtl
+from simulator.systems import proving
 from tests.systems import recorded_runs as recorded
 from tests.systems.test_recorded import same
 
@@ -42,7 +42,7 @@ Lines = list[tuple[int, str, int, int]]
 
 def late_unit(lines: Lines) -> Lines:
     """The last instruction of the first start's vector unit ends a cycle late."""
-    bit = 1 << recorded_runs.hardware("tables").queues.index("vector")
+    bit = 1 << recorded.hardware("tables").queues.index("vector")
     last = max(place for place, line in enumerate(lines) if line[1] == "units" and line[3] == bit)
     return [(line[0] + (place == last), *line[1:]) for place, line in enumerate(lines)]
 

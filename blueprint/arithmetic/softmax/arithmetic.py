@@ -64,6 +64,7 @@ class Arithmetic:
     exponent_fraction: int = 0
     mantissa_bits: int = 0
     kv_width: int = 8
+    sum_stages: int = 0
 
     def check(self) -> Arithmetic:
         """Return the object. Raises ``ParamError`` if it cannot be built."""
@@ -504,6 +505,12 @@ def _format_rules(a: Arithmetic) -> Iterator[Rule]:
             f"{name} is not for float sums",
             lambda name=name: f"Parameter {name} is not for float sums; it must be 0, not {getattr(a, name)}",  # type: ignore[misc]
         )
+    yield Rule(
+        "sum_stages",
+        (a.sum_stages == 0) | (a.sums_are_floats == 1),
+        "sums that are not floats have no registers inside their addition",
+        lambda: f"sum_stages must be 0 for sums that are not floats, not {a.sum_stages}",
+    )
     yield Rule(
         "kv_width",
         (a.kv_width == 8) | ((a.kv_width == 4) & (a.inputs == "int8")),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
-from blueprint.arithmetic.softmax import steps
+from blueprint.arithmetic.softmax import steps, turns
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic, Scales
 from blueprint.errors import ParamError
 
@@ -112,24 +114,24 @@ def _divided_first(
     a: Arithmetic, scales: Scales, values: Integers, seen: Flags, found: dict[str, Integers]
 ) -> dict[str, Integers]:
     p = found["p"]
-    total = np.zeros(len(p), dtype=np.int64)
+    total = _Sums(a, (len(p),))
     for key in range(p.shape[1]):
-        total = np.where(seen[:, key], steps.add_weight(a, total, NOTHING, p[:, key]), total)
-    r = steps.reciprocal(a, scales, total)
+        total.add(steps.add_weight, seen[:, key], NOTHING, p[:, key])
+    weights = total.result()
+    r = steps.reciprocal(a, scales, weights)
     w = np.where(seen, steps.normalize(a, p, r[:, None]), 0)
-    output = np.zeros((len(p), a.dim), dtype=np.int64)
+    output = _Sums(a, (len(p), a.dim))
     for key in range(p.shape[1]):
         term = steps.product(a, w[:, key, None], values[:, key])
-        output = np.where(seen[:, key, None], steps.add_value(a, output, NOTHING, term), output)
-    return {"l": total, "r": r, "w": w, "o": output}
+        output.add(steps.add_value, seen[:, key], NOTHING, term)
+    return {"l": weights, "r": r, "w": w, "o": output.result()}
 
 
 def _divided_last(
     a: Arithmetic, scales: Scales, values: Integers, seen: Flags, found: dict[str, Integers]
 ) -> dict[str, Integers]:
     p, reference = found["p"], found["reference"]
-    total = np.zeros(len(p), dtype=np.int64)
-    output = np.zeros((len(p), a.dim), dtype=np.int64)
+    total, output = _Sums(a, (len(p),)), _Sums(a, (len(p), a.dim))
     before, shift = np.zeros(len(p), dtype=np.int64), np.zeros(len(p), dtype=np.int64)
     begun = np.zeros(len(p), dtype=bool)
     for key in range(p.shape[1]):
@@ -139,7 +141,36 @@ def _divided_last(
         # A skipped key changes nothing; its shift may be negative and is cleared.
         shift = np.where(here, shift, 0)
         term = steps.product(a, p[:, key, None], values[:, key])
-        total = np.where(here, steps.add_weight(a, total, shift, p[:, key]), total)
-        output = np.where(here[:, None], steps.add_value(a, output, shift[:, None], term), output)
+        total.add(steps.add_weight, here, shift, p[:, key])
+        output.add(steps.add_value, here, shift, term)
         before, begun = np.where(here, reference[:, key], before), begun | here
-    return {"l": total, "r": steps.reciprocal(a, scales, total), "o": output}
+    weights = total.result()
+    return {"l": weights, "r": steps.reciprocal(a, scales, weights), "o": output.result()}
+
+
+class _Sums:
+    """Running sums of rows, each of one number or of ``dim``; those of floats may be partial sums that take turns."""
+
+    def __init__(self, a: Arithmetic, shape: tuple[int, ...]) -> None:
+        self.arithmetic = a
+        self.parts = [np.zeros(shape, dtype=np.int64) for _ in range(a.sum_stages + 1)]
+        self.count = np.zeros(shape[0], dtype=np.int64)
+        self.rows = (-1, *(1,) * (len(shape) - 1))
+
+    def add(self, step: Callable[..., Integers], here: Flags, shift: Integers, term: Integers) -> None:
+        """Move the sums of the rows that are ``here`` down, and add a term to the one whose turn it is."""
+        a, sums = self.arithmetic, len(self.parts)
+        shift = np.broadcast_to(shift, here.shape).reshape(self.rows)
+        for number, part in enumerate(self.parts):
+            turn = here & (self.count % sums == number)
+            added = step(a, part, shift, term)
+            moved = steps.lowered(a.sum_format, part, shift) if sums > 1 and a.rescales else part
+            moved = np.where(here.reshape(self.rows), moved, part)
+            self.parts[number] = np.where(turn.reshape(self.rows), added, moved)
+        self.count = self.count + here
+
+    def result(self) -> Integers:
+        """The sums of all keys."""
+        if len(self.parts) == 1:
+            return self.parts[0]
+        return turns.joined(self.arithmetic.sum_format, np.stack(self.parts), self.count)

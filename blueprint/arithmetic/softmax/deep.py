@@ -1,8 +1,9 @@
 """Scaling of a score and finishing of an output in short steps, for clock periods shorter than a whole product.
 
 A product of integers is an array of carry-save rows, a few rows per step. Each row completes one low bit of the
-product; the two words that remain are added in pieces. A shift takes two steps, and rounding has its own. Floats are
-cut at the same places as the blocks of :mod:`blueprint.arithmetic.softmax.blocks`.
+product; the two words that remain are added in pieces. A shift takes two steps, and rounding has its own. With few
+registers floats are cut at the same places as the blocks of :mod:`blueprint.arithmetic.softmax.blocks`, with more they
+have the steps of :mod:`blueprint.arithmetic.softmax.float_steps`.
 
 Operands that all elements of a row share (a factor, a shift distance) are delayed once, outside of the blocks: every
 :class:`Piece` arrives in the cycle of the step that reads it.
@@ -13,13 +14,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Self
 
+from blueprint.arithmetic.floating import FP32
 from blueprint.arithmetic.softmax import blocks
 from blueprint.arithmetic.softmax.arithmetic import (
     OUTPUT_MULTIPLIER_BITS,
     OUTPUT_SHIFT_BITS,
     SHIFT_BITS,
     Arithmetic,
+)
+from blueprint.arithmetic.softmax.float_steps import (
+    Chain,
+    from_fixed,
+    narrow,
+    product,
+    to_integer,
 )
 from blueprint.arithmetic.softmax.parts import Part, Step, one, shifter
 from blueprint.numbers import Number, choose, flag, larger, possible, smaller
@@ -34,6 +44,9 @@ MOST_REGISTERS = max(CUTS_LIMIT, blocks.STAGES_LIMIT)
 ALIGN_LOW, DOWN_LOW, SCALE_LOW = 2, 2, 3
 #: Bits of an INT8 output and one more: a number that needs more bits saturates and is not rounded.
 NEAR = 9
+#: Fewest registers with which floats have fine steps, in the scaling of a score and in the finishing of an output: with
+#: fewer they are cut between whole operations.
+FINE_SCALE, FINE_FINISH = 7, 4
 #: Relative delays of the steps.
 _ROWS, _SUMS = (4,) * CHUNKS, (3,) * SEGMENTS
 
@@ -55,7 +68,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps of a block, which has them where ``there`` is 1: delays, output bits, parts, shared operands."""
+    """The steps of a block, which has them where ``there`` is 1: delays, output bits, parts, shared operands.
+
+    It has them with ``fewest`` to ``most`` registers.
+    """
 
     kind: str
     there: Number
@@ -63,6 +79,28 @@ class Steps:
     behind: tuple[Number, ...]
     parts: tuple[Step, ...]
     shared: tuple[Piece, ...]
+    fewest: int = 0
+    most: int = MOST_REGISTERS
+
+    @classmethod
+    def chained(
+        cls, kind: str, there: Number, chain: Chain, shared: tuple[Piece, ...] = (), fewest: int = 0
+    ) -> Self:
+        """The fine steps of floats."""
+        delays, behind, parts = (
+            tuple(step.delay for step in chain),
+            tuple(step.bits for step in chain),
+            tuple(step.parts for step in chain),
+        )
+        return cls(kind, there, delays, behind, parts, shared, fewest)
+
+    def has(self, count: int) -> bool:
+        """True if a block with ``count`` registers has these steps."""
+        return self.fewest <= count <= self.most
+
+    def used(self, registers: Number) -> Number:
+        """1 where a design has these steps, else 0."""
+        return self.there * flag((registers >= self.fewest) & (registers <= self.most))
 
     def cuts(self, count: int) -> list[int]:
         """Number of steps in front of each of ``count`` registers."""
@@ -95,11 +133,11 @@ class Deep(ABC):
 
     @abstractmethod
     def kinds(self, a: Arithmetic) -> tuple[Steps, ...]:
-        """The steps for every kind of numbers; exactly one of them is there in a design."""
+        """The steps for every kind of numbers; exactly one of them is there in a design with so many registers."""
 
-    def of(self, a: Arithmetic) -> Steps:
-        """The steps of one design."""
-        return next(kind for kind in self.kinds(a) if kind.there)
+    def of(self, a: Arithmetic, count: int) -> Steps:
+        """The steps of one design with ``count`` registers."""
+        return next(kind for kind in self.kinds(a) if kind.there and kind.has(count))
 
     def held_bits(self, a: Arithmetic, cuts: Number) -> Number:
         """Flip-flops of one block with ``cuts`` registers."""
@@ -113,7 +151,7 @@ class Deep(ABC):
         """(kind, number of registers, 1 where a design has both) for every combination that occurs."""
         if possible(cuts >= fewest):
             for kind in self.kinds(a):
-                for count in range(fewest, MOST_REGISTERS + 1):
+                for count in range(max(fewest, kind.fewest), kind.most + 1):
                     here = kind.there * flag(cuts == count)
                     if possible(here):
                         yield kind, count, here
@@ -196,10 +234,15 @@ class DeepScale(Deep):
     def kinds(self, a: Arithmetic) -> tuple[Steps, ...]:
         floats, block = a.sums_are_floats, blocks.BLOCKS["scale"]
         assert isinstance(block, blocks.Scale)
-        float_parts = block.steps(a)
+        whole, behind = block.steps(a), (a.float_width + 1, a.t_word + 1)
         shared = (Piece("multiplier", 0, a.multiplier_width, 0),)
+        significand = a.sum_fraction + 1
+        multiply = product(a.sum_exponent, a.sum_fraction, significand, significand, signed=1)
+        # Whether the score is infinite passes the product.
+        fine = (*(step.beside(1) for step in multiply), *to_integer(a))
         return (
-            Steps("float", floats, block.delays, (a.float_width + 1, a.t_word + 1), float_parts, shared),
+            Steps("float", floats, block.delays, behind, whole, shared, most=FINE_SCALE - 1),
+            Steps.chained("fine", floats, fine, shared, FINE_SCALE),
             self._integer(a),
         )
 
@@ -242,7 +285,7 @@ class DeepFinish(Deep):
     """An element of the output: the sum is shifted or made a float, multiplied by a gain or reciprocal, and rounded."""
 
     def kinds(self, a: Arithmetic) -> tuple[Steps, ...]:
-        return self._float(a), self._divided_first(a), self._divided_last(a)
+        return self._float(a), *self._fine(a), self._divided_first(a), self._divided_last(a)
 
     def product(self, a: Arithmetic) -> CarrySave:
         """The multiplication of an integer; the product keeps one bit below the result, by which it is rounded."""
@@ -258,7 +301,30 @@ class DeepFinish(Deep):
         block = blocks.BLOCKS["finish"]
         held = choose(a.sums_are_floats, a.float_width, blocks.rounded_width(a))
         shared = (Piece("r", 0, a.divides_last * a.r_width, 1),)
-        return Steps("float", a.is_float, block.delays, (held, held, a.out_width), block.steps(a), shared)
+        behind, most = (held, held, a.out_width), FINE_FINISH - 1
+        return Steps("float", a.is_float, block.delays, behind, block.steps(a), shared, most=most)
+
+    def _fine(self, a: Arithmetic) -> tuple[Steps, ...]:
+        """Fine steps of floats: a fixed-point sum becomes one, is divided if that is left, and becomes the output."""
+        exponent = choose(a.exact, FP32.exponent_bits, a.sum_exponent)
+        fraction = choose(a.exact, FP32.fraction_bits, a.sum_fraction)
+        divide = product(exponent, fraction, fraction + 1, a.divisor_fraction + 1, signed=1)
+        converted, rounded = from_fixed(a), narrow(a)
+        floats, last = a.sums_are_floats, a.divides_last
+        kinds = (
+            ("fixed_first", a.exact * a.divides_first, converted, None),
+            ("fixed_last", a.exact * last, (*converted, *divide, *rounded), len(converted)),
+            ("float_first", floats * a.divides_first, rounded, None),
+            ("float_last", floats * last, (*divide, *rounded), 0),
+        )
+        return tuple(
+            Steps.chained(kind, there, chain, self._reciprocal(a, step), FINE_FINISH)
+            for kind, there, chain, step in kinds
+        )
+
+    def _reciprocal(self, a: Arithmetic, step: int | None) -> tuple[Piece, ...]:
+        """The reciprocal, where a step reads it."""
+        return () if step is None else (Piece("r", 0, a.r_width, step),)
 
     def _divided_first(self, a: Arithmetic) -> Steps:
         product, there = self.product(a), (1 - a.is_float) * a.divides_first

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from blueprint.arithmetic.softmax import turns
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic
 from blueprint.arithmetic.softmax.blocks import BLOCKS, STAGES_LIMIT, Reciprocal, cuts, sum_adder
 from blueprint.arithmetic.softmax.deep import DEEP, Deep
@@ -40,7 +41,7 @@ def _of_steps(
 ) -> Iterator[Unit]:
     """Registers of ``count`` blocks and parts of ``copies``."""
     yield REGISTER(place, count, width=block.held_bits(a, registers), activity=activity)
-    kinds = ((kind, copies * kind.there) for kind in block.kinds(a))
+    kinds = ((kind, copies * kind.used(registers)) for kind in block.kinds(a))
     for part, there in ((part, there) for kind, there in kinds for step in kind.parts for part in step):
         yield Unit(part.kind, place, there * part.total, part.dims, activity)
 
@@ -56,8 +57,16 @@ def either(
 
 
 def summed(a: Arithmetic, place: str, count: Number, short: Number, activity: Real = 1.0) -> tuple[Unit, ...]:
-    """Units of ``count`` running sums, whose carries pass a network of prefixes where ``short`` is 1."""
+    """Units of ``count`` running sums, whose carries pass a network of prefixes where ``short`` is 1.
+
+    Where partial sums take turns there are registers inside the addition.
+    """
     found = blocks(a, place, count, 0, activity)
+    if possible(a.sum_stages > 0):
+        block, several = BLOCKS[place], flag(a.sum_stages > 0)
+        more = turns.held_bits(a, a.sum_stages, int(place == "sum_values")) - block.held_bits(a, 0)
+        width = several * more
+        found = (*found, REGISTER(place, count, width=width, enable=1, activity=activity))
     if not possible(short):
         return found
     network = prefixes(_sum_width(a, place))
@@ -76,6 +85,13 @@ def summed_path(a: Arithmetic, place: str, share: Number) -> tuple[Unit, ...]:
     added = prefixes(width).times(exact)
     steps = (one("and_row", width=width), moved, added, *sum_adder(a, width)[1:])
     return _passed(place, (steps,), share)
+
+
+def turn_paths(a: Arithmetic, name: str, stages: Number) -> Iterator[Path]:
+    """Paths between the registers of running sums that take turns."""
+    if possible(stages > 0):
+        for count, number, step in turns.pieces(a):
+            yield Path(f"{name}-{count}-{number}", _passed("sum_values", (step,), flag(stages == count)))
 
 
 def short_paths(

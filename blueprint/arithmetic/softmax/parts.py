@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 from blueprint.arithmetic.floating import FP32
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic
-from blueprint.numbers import Number, clog2, flag, larger, smaller
+from blueprint.numbers import Number, Real, clog2, flag, larger, smaller
 
 
 @dataclass(frozen=True)
 class Part:
-    """``total`` units of one kind and size; a signal passes ``passed`` of them in series."""
+    """``total`` units of one kind and size; a signal passes ``passed`` of them in series, or a share of one."""
 
     kind: str
     dims: Mapping[str, Number]
-    passed: Number = 1
+    passed: Real = 1
     total: Number = 1
 
     def times(self, copies: Number) -> Part:

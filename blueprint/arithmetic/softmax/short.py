@@ -2,7 +2,7 @@
 
 A product is cut into parts of one factor, and the partial products are added pairwise, a level of adders in a step.
 Words lose what no result needs: low bits that are dropped at once, and a highest bit that is known to repeat. Float
-sums have the steps of :mod:`blueprint.arithmetic.softmax.blocks`.
+sums have the steps of :mod:`blueprint.arithmetic.softmax.float_steps`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.arithmetic.floating import BF16, FP16
-from blueprint.arithmetic.softmax import blocks
+from blueprint.arithmetic.softmax import blocks, float_steps
 from blueprint.arithmetic.softmax.arithmetic import (
     DIVISOR_FRACTIONS,
     OUTPUT_MULTIPLIER_BITS,
@@ -25,7 +25,7 @@ from blueprint.arithmetic.softmax.arithmetic import (
     SCORE_WHOLE,
     Arithmetic,
 )
-from blueprint.arithmetic.softmax.deep import Deep, Steps
+from blueprint.arithmetic.softmax.deep import MOST_REGISTERS, Deep, Steps
 from blueprint.arithmetic.softmax.exponential import Polynomial, polynomial
 from blueprint.arithmetic.softmax.parts import Part, Step, integer_product, one, shifter
 from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, smaller
@@ -33,6 +33,10 @@ from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, s
 #: Parts of the factors of the products: an element of a score, the two of a polynomial, a gain, a value that is an
 #: integer or a float, and a share.
 SCORE_PARTS, POWER_PARTS, GAIN_PARTS, VALUE_PARTS, FLOAT_PARTS, SHARE_PARTS = 2, 3, 4, 4, 3, 4
+#: Parts of the factor of a share with so many registers and more: pairs of bits.
+FINE_PARTS, FINE_SHARE = 9, 7
+#: Registers with which the factors of a polynomial, and fractions of values that are floats, are cut into such too.
+FINE_POWER, FINE_PRODUCT, FINE_FLOAT_PARTS = 13, 8, 6
 #: Low bits of a shift distance that have their own step where a weight is moved up like the sum of its row.
 ALIGN_LOW = 2
 #: Most levels of the tree that adds the products of a score.
@@ -157,11 +161,9 @@ class ShortScoreBeat(Deep):
     """
 
     def kinds(self, a: Arithmetic) -> tuple[Steps, ...]:
-        block = blocks.BLOCKS["score_beat"]
-        assert isinstance(block, blocks.ScoreBeat)
         levels = range(1, LEVELS + 1)
         return (
-            Steps("float", a.sums_are_floats, block.delays, block.behind(a), block.steps(a), ()),
+            *(self._float(a, count) for count in levels),
             *(self._integer(a, count) for count in levels),
             *(self._exact(a, count) for count in levels),
         )
@@ -170,6 +172,17 @@ class ShortScoreBeat(Deep):
         """The multiplication of integer elements, or of the significands of floats."""
         query, key = (choose(a.is_float, a.in_fraction + 1, width) for width in (a.in_width, a.element_width))
         return Parts(query, key, SCORE_PARTS)
+
+    def _float(self, a: Arithmetic, count: int) -> Steps:
+        """The steps of float sums whose tree has ``count`` levels."""
+        there, significand = a.sums_are_floats * flag(clog2(a.lanes) == count), a.in_fraction + 1
+        product = float_steps.product(a.sum_exponent, a.sum_fraction, significand, significand, signed=1)
+        chain = (
+            float_steps.widen(a).copies(2 * a.lanes),
+            *(step.copies(a.lanes) for step in product),
+            *float_steps.tree(a, count),
+        )
+        return Steps.chained(f"float{count}", there, chain)
 
     def _integer(self, a: Arithmetic, count: int) -> Steps:
         """The steps of integers whose tree has ``count`` levels."""
@@ -228,9 +241,9 @@ class ShortExp2(Deep):
     def kinds(self, a: Arithmetic) -> tuple[Steps, ...]:
         pairs = np.broadcast_arrays(a.fraction, a.mantissa)
         known = sorted({(int(f), int(m)) for f, m in zip(*(p.flat for p in pairs), strict=True)})
-        return tuple(self._of(a, polynomial(f, m)) for f, m in known)
+        return tuple(self._of(a, polynomial(f, m), fine) for f, m in known for fine in (False, True))
 
-    def _of(self, a: Arithmetic, poly: Polynomial) -> Steps:
+    def _of(self, a: Arithmetic, poly: Polynomial, fine: bool) -> Steps:
         there = flag(a.fraction == poly.fraction) * flag(a.mantissa == poly.mantissa)
         floats = a.sums_are_floats
         kept = choose(floats, a.sum_exponent - 1, a.amount_width) + a.t_nan_bit
@@ -238,7 +251,7 @@ class ShortExp2(Deep):
         delays: list[int] = [_ADD]
         behind: list[Number] = [poly.fraction + kept]
         parts: list[Step] = [(one("adder", width=a.t_width),)]
-        for number, product in enumerate(products(poly)):
+        for number, product in enumerate(products(poly, fine)):
             inner = number < len(poly.coefficients) - 2
             table = one("logic", gates=blocks.TABLE_GATES * product.left).passing(0)
             # The first factor of the last product is the fraction itself, of which then only the segment is asked.
@@ -258,16 +271,17 @@ class ShortExp2(Deep):
             (shifter(a.p_width, a.p_width).times(exact),),
             (one("half_adder", width=a.p_width).times(exact),),
         ]
-        return _Steps(
-            f"f{poly.fraction}m{poly.mantissa}", there, tuple(delays), tuple(behind), tuple(parts), ()
-        )
+        name, fewest, most = f"f{poly.fraction}m{poly.mantissa}", 0, FINE_POWER - 1
+        if fine:
+            name, fewest, most = f"{name}_fine", FINE_POWER, MOST_REGISTERS
+        return _Steps(name, there, tuple(delays), tuple(behind), tuple(parts), (), fewest, most)
 
 
-def products(poly: Polynomial) -> tuple[Parts, ...]:
+def products(poly: Polynomial, fine: bool) -> tuple[Parts, ...]:
     """The products of Horner's rule, innermost first: a coefficient or sum, times the position in the segment."""
-    top = len(poly.coefficients) - 1
+    top, most = len(poly.coefficients) - 1, poly.u_bits if fine else POWER_PARTS
     lefts = [poly.sum_widths[power] for power in range(top, 0, -1)]
-    return tuple(Parts(left, poly.u_bits, min(POWER_PARTS, poly.u_bits // 2), poly.u_bits) for left in lefts)
+    return tuple(Parts(left, poly.u_bits, min(most, poly.u_bits // 2), poly.u_bits) for left in lefts)
 
 
 class ShortReciprocal(Deep):
@@ -324,13 +338,16 @@ class ShortProduct(Deep):
     """A weight times an element of a value, then shifted to its place in a fixed-point sum."""
 
     def kinds(self, a: Arithmetic) -> tuple[Steps, ...]:
-        block = blocks.BLOCKS["product"]
-        assert isinstance(block, blocks.Product)
+        significand = a.sum_fraction + 1
+        multiply = float_steps.product(
+            a.sum_exponent, a.sum_fraction, significand, a.in_fraction + 1, signed=1
+        )
         return (
-            Steps("float", a.sums_are_floats, block.delays, block.behind(a), block.steps(a), ()),
+            Steps.chained("float", a.sums_are_floats, (float_steps.widen(a).beside(a.p_width), *multiply)),
             self._integer(a, 8),
             self._integer(a, 4),
-            self._exact(a),
+            self._exact(a, FLOAT_PARTS),
+            self._exact(a, FINE_FLOAT_PARTS),
         )
 
     def product(self, a: Arithmetic, value: int) -> Parts:
@@ -340,16 +357,16 @@ class ShortProduct(Deep):
         """
         return Parts(a.p_width, value, min(VALUE_PARTS, value // 2), top=1)
 
-    def fraction(self, a: Arithmetic) -> Parts:
-        """The multiplication by the significand of a float."""
-        return Parts(a.p_width, a.in_fraction + 1, FLOAT_PARTS)
+    def fraction(self, a: Arithmetic, count: int) -> Parts:
+        """The multiplication by the significand of a float, in ``count`` parts."""
+        return Parts(a.p_width, a.in_fraction + 1, count)
 
     def _integer(self, a: Arithmetic, value: int) -> Steps:
         product, there = self.product(a, value), (1 - a.is_float) * flag(a.element_width == value)
         return _Steps(f"integer{value}", there, product.delays, product.behind, product.parts, ())
 
-    def _exact(self, a: Arithmetic) -> Steps:
-        product, frame = self.fraction(a), a.term_width
+    def _exact(self, a: Arithmetic, count: int) -> Steps:
+        product, frame = self.fraction(a, count), a.term_width
         *multiply, last = product.behind
         exponent = choose(a.is_fp16, FP16.exponent_bits, BF16.exponent_bits)
         behind = (
@@ -366,29 +383,37 @@ class ShortProduct(Deep):
             (shifter(frame, frame),),
             (one("half_adder", width=frame),),
         )
-        return _Steps("exact", a.exact, (*product.delays, _SHIFT, _ADD), behind, parts, ())
+        delays = (*product.delays, _SHIFT, _ADD)
+        if count == FLOAT_PARTS:
+            return _Steps("exact", a.exact, delays, behind, parts, (), most=FINE_PRODUCT - 1)
+        return _Steps("fine", a.exact, delays, behind, parts, (), FINE_PRODUCT)
 
 
 class ShortNormalize(Deep):
     """A weight divided by the sum of its row: moved in two steps, multiplied, rounded."""
 
     def kinds(self, a: Arithmetic) -> tuple[Steps, ...]:
-        block = blocks.BLOCKS["normalize"]
-        assert isinstance(block, blocks.Normalize)
-        floats = _Steps("float", a.sums_are_floats, block.delays, block.behind(a), block.steps(a), ())
-        return floats, self._whole(a)
+        significand = a.sum_fraction + 1
+        multiply = float_steps.product(
+            a.sum_exponent, a.sum_fraction, significand, a.divisor_fraction + 1, signed=0
+        )
+        return (
+            Steps.chained("float", a.sums_are_floats, multiply),
+            self._whole(a, SHARE_PARTS),
+            self._whole(a, FINE_PARTS),
+        )
 
-    def product(self, a: Arithmetic) -> Parts:
-        """The multiplication; one bit below the share rounds it, and none above it is asked."""
+    def product(self, a: Arithmetic, count: int) -> Parts:
+        """The multiplication, in ``count`` parts; one bit below the share rounds it, and none above it is asked."""
         right = a.divisor_fraction + a.l_width - a.weight_fraction - a.align_drop
-        return Parts(a.l_width - a.align_drop, a.q_width, SHARE_PARTS, right - 1, top=1)
+        return Parts(a.l_width - a.align_drop, a.q_width, count, right - 1, top=1)
 
     def near_width(self, a: Arithmetic) -> Number:
         """Bits of a weight after it is moved by the low bits of the distance."""
         return smaller(a.p_width + (1 << ALIGN_LOW) - 1, a.l_width)
 
-    def _whole(self, a: Arithmetic) -> Steps:
-        product, flags = self.product(a), a.nan_bit
+    def _whole(self, a: Arithmetic, count: int) -> Steps:
+        product, flags = self.product(a, count), a.nan_bit
         high = larger(a.zeros_width - ALIGN_LOW, 0)
         behind = (
             self.near_width(a) + high + a.q_width + flags,
@@ -402,8 +427,10 @@ class ShortNormalize(Deep):
             *product.parts,
             (one("half_adder", width=a.p_width),),
         )
-        delays = (_SHIFT, _SHIFT, *product.delays, _ADD)
-        return _Steps("whole", 1 - a.sums_are_floats, delays, behind, parts, ())
+        delays, there = (_SHIFT, _SHIFT, *product.delays, _ADD), 1 - a.sums_are_floats
+        if count == SHARE_PARTS:
+            return _Steps("whole", there, delays, behind, parts, (), most=FINE_SHARE - 1)
+        return _Steps("fine", there, delays, behind, parts, (), FINE_SHARE)
 
 
 def _each(steps: tuple[Step, ...], copies: Number) -> tuple[Step, ...]:

@@ -22,7 +22,7 @@ from blueprint.arithmetic.softmax.arithmetic import (
     SHIFT_BITS,
 )
 from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
-from blueprint.numbers import Number, choose, flag, larger, possible
+from blueprint.numbers import Number, ceil_div, choose, flag, larger, possible
 from blueprint.record import Field, Record, bits
 
 #: Slots between a port and the first node: a row is loaded while the previous one is used.
@@ -111,6 +111,8 @@ NODES: dict[str, tuple[str, ...]] = {
     "memory_free": ("score", "maximum", "sum", "output", "divide"),
 }
 
+#: Nodes with running sums, which are busy for some cycles behind the last key of a row where partial sums take turns.
+SUMMING = ("sum", "output")
 #: Cycles that a node adds to the registers of its blocks: that of a running sum, and the word of the FIFO behind it.
 _SUM, _WORD = 1, 1
 #: Registers around a running maximum of short steps: of the token, before the comparison, and behind it.
@@ -153,6 +155,7 @@ def latencies(p: StreamingAttentionParameters) -> dict[str, Number]:
 def waits(p: StreamingAttentionParameters) -> dict[str, Number]:
     """Cycles from taking a FIFO slot to releasing it at full throughput, not counting the length of the row."""
     a, late = p.softmax, latencies(p)
+    late |= {node: late[node] + p.ending for node in SUMMING}
     both = larger(late["sum"], late["output"])
     front = late["score"] + (1 - a.has_offset) * late["maximum"] + a.waits_for_maximum * late["exponential"]
     last = choose(a.divides_first, late["sum"] + late["divide"] + late["output"], both + late["divide"])
@@ -224,6 +227,8 @@ def full_depths(p: StreamingAttentionParameters) -> dict[str, Number]:
             found[name] = p.row_max - 1 + wait
         elif name in ("maxima", "sums"):
             found[name] = larger(choose(ragged, rows_within(p.row_max + wait), wait + 1), wait + 1)
+        elif name in ("totals", "rows"):
+            found[name] = ceil_div(wait + 1, p.ending + 1)  # a row takes at least so many cycles
         else:
             found[name] = wait + 1
     return found

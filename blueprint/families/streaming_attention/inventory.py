@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from blueprint import counting, stalls
 from blueprint.arithmetic.pruning import PLACE_BITS, PRODUCT_PLACES
+from blueprint.arithmetic.softmax import turns
 from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, Arithmetic
 from blueprint.arithmetic.softmax.deep import DEEP
 from blueprint.arithmetic.softmax.inventory import (
@@ -26,6 +27,7 @@ from blueprint.arithmetic.softmax.inventory import (
     summed,
     summed_path,
     tail,
+    turn_paths,
     weighted,
     whole,
 )
@@ -233,8 +235,23 @@ def _sum(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
         AND_ROW("sum", lanes * p.corners, width=a.p_word),
         *_saturation(p, "sum", COMPARED_GATES * lanes),
         REGISTER("sum", a.has_offset * p.visible_bits, width=1, enable=1),
+        *_turns(p, "sum"),
         *summed(a, "sum_weights", lanes, p.short, scored(p)),
         *either(a, "reciprocal", lanes, p.reciprocal_stages, p.short, scored(p)),
+    )
+
+
+def _turns(p: StreamingAttentionParameters, node: str) -> tuple[Unit, ...]:
+    """What a node has for partial sums that take turns: what lanes share, and counters of the end of a row."""
+    there, counted = flag(p.sum_stages > 0), turns.counter_bits(p.sum_stages)
+    lanes, behind = there * p.lanes, p.short + (p.product_stages if node == "output" else 0)
+    # Where a key is added later than it is taken both are counted.
+    counters = there * (1 + flag(behind > 0))
+    return (
+        REGISTER(node, lanes, width=turns.shared_bits(p.softmax, p.sum_stages)),
+        ADDER(node, lanes * p.softmax.rescales * p.sum_stages, width=p.softmax.shift_width),
+        REGISTER(node, counters, width=counted, reset=1),
+        ADDER(node, counters, width=counted),
     )
 
 
@@ -264,6 +281,7 @@ def _output(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
         AND_ROW("output", elements * p.corners, width=a.term_word),
         *_saturation(p, "output", choose(a.values_saturate, COMPARED_GATES * p.dim, elements)),
         *either(a, "product", elements, p.product_stages * p.short, p.short, scored(p)),
+        *_turns(p, "output"),
         *summed(a, "sum_values", elements, p.short, scored(p)),
         *deep(a, "finish", elements * a.divides_first, p.finish_cuts, scored(p)),
     )
@@ -414,11 +432,12 @@ def paths(p: StreamingAttentionParameters) -> tuple[Path, ...]:
         *segments(a, "exp2", a.has_offset * long, p.exp_stages, scaled),
         *powers(a, a.rescales * long, p.exp_stages, whole(a, "running_max", a.rescales * long)),
         *powers(a, a.waits_for_maximum * long, p.exp_stages),
-        Path("sum", whole(a, "sum_weights", long)),
+        Path("sum", whole(a, "sum_weights", long * flag(p.sum_stages == 0))),
         *division(a, p.reciprocal_stages, long),
         Path("product", whole(a, "product", long)),
-        Path("output", weighted(a, flag(p.product_stages == 0) * long)),
-        Path("values", whole(a, "sum_values", long)),
+        Path("output", weighted(a, flag(p.product_stages == 0) * long * flag(p.sum_stages == 0))),
+        Path("values", whole(a, "sum_values", long * flag(p.sum_stages == 0))),
+        *turn_paths(a, "values-turn", p.sum_stages),
         *segments(a, "normalize", a.divides_first * long, p.divide_stages),
         *(_short_paths(p) if possible(short) else ()),
         Path("finish", whole(a, "finish", flag(p.finish_cuts == 0))),
@@ -430,7 +449,7 @@ def paths(p: StreamingAttentionParameters) -> tuple[Path, ...]:
 
 def _short_paths(p: StreamingAttentionParameters) -> tuple[Path, ...]:
     """Paths between the registers of blocks of short steps, of the running maximum and of the running sums."""
-    a, short = p.softmax, p.short
+    a, short, whole_sum = p.softmax, p.short, p.short * flag(p.sum_stages == 0)
     _, after = halves(p.scale_stages)
     bare = flag(p.scale_stages == 0) * flag(p.dot_stages == 0) * short
     scaled = deep_tail(a, "scale", a.has_offset * flag(after == 0) * short, p.scale_cuts)
@@ -442,10 +461,10 @@ def _short_paths(p: StreamingAttentionParameters) -> tuple[Path, ...]:
         *short_paths(a, "exp2", short, p.exp_stages, scaled),
         Path("maximum-ceiling", (ADDER("running_max", (1 - a.has_offset) * short, width=width),)),
         Path("maximum", (compared, MUX("running_max", (1 - a.has_offset) * short, entries=2, width=width))),
-        Path("sum-short", summed_path(a, "sum_weights", short)),
+        Path("sum-short", summed_path(a, "sum_weights", whole_sum)),
         *short_paths(a, "reciprocal", short, p.reciprocal_stages),
-        *short_paths(a, "product", short, p.product_stages, behind=summed_path(a, "sum_values", short)),
-        Path("values-short", summed_path(a, "sum_values", short)),
+        *short_paths(a, "product", short, p.product_stages, behind=summed_path(a, "sum_values", whole_sum)),
+        Path("values-short", summed_path(a, "sum_values", whole_sum)),
         *short_paths(a, "normalize", a.divides_first * short, p.divide_stages),
     )
 

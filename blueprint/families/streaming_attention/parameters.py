@@ -20,6 +20,7 @@ from blueprint.arithmetic.softmax.arithmetic import ACCUMULATORS, GRAPHS, INPUTS
 from blueprint.arithmetic.softmax.arithmetic import rules as arithmetic_rules
 from blueprint.arithmetic.softmax.blocks import STAGES_LIMIT
 from blueprint.arithmetic.softmax.deep import CUTS_LIMIT
+from blueprint.arithmetic.softmax.turns import SUM_STAGES_LIMIT, ending_cycles
 from blueprint.families.streaming_attention import masks
 from blueprint.numbers import Number, bit_length, choose, clog2, flag, one_of, whole_bytes
 from blueprint.parameters import Rule, fits_a_vector, parameter
@@ -110,6 +111,11 @@ class StreamingAttentionParameters(Spec):
         default=False, added=True,
     )  # fmt: skip
 
+    sum_stages: int = parameter(
+        "pipeline registers in the addition of a float sum; one more partial sums of a row take turns",
+        default=0, minimum=0, maximum=SUM_STAGES_LIMIT, added=True,
+    )  # fmt: skip
+
     def rules(self) -> Iterator[Rule]:
         for rule in arithmetic_rules(self.softmax):
             yield Rule(_NAMES.get(rule.parameter, rule.parameter), rule.holds, rule.reason, rule.message)
@@ -192,6 +198,7 @@ class StreamingAttentionParameters(Spec):
             dim=self.dim,
             keys_max=self.row_max,
             kv_width=self.kv_width,
+            sum_stages=self.sum_stages,
         )
 
     @property
@@ -222,6 +229,11 @@ class StreamingAttentionParameters(Spec):
     def short(self) -> Number:
         """1 where the blocks before and after the sums have short steps, else 0."""
         return flag(self.short_steps)
+
+    @property
+    def ending(self) -> Number:
+        """Cycles in which partial sums are added behind the last key of a row, when no other key is taken."""
+        return ending_cycles(self.sum_stages) - 1
 
     @property
     def masked(self) -> Number:

@@ -12,8 +12,10 @@ from blueprint import typical
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.softmax.arithmetic import Scales
 from blueprint.arithmetic.softmax.attention import scores
+from blueprint.arithmetic.softmax.blocks import STAGES_LIMIT
 from blueprint.arithmetic.softmax.deep import CUTS_LIMIT
 from blueprint.arithmetic.softmax.steps import ceiling, scale
+from blueprint.arithmetic.softmax.turns import SUM_STAGES_LIMIT
 from blueprint.families.streaming_attention import dataflow, masks, registers
 from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
 from blueprint.family import Arrays, Calibration
@@ -28,6 +30,7 @@ _CHOICES = {"short_steps": (False,)}
 
 #: Most registers in the designs of calibration.
 _MOST = {f"{step}_stages": 8 for step in ("dot", "scale", "exp", "reciprocal", "product", "divide")}
+_MOST["sum_stages"] = 0
 
 # Few designs have fewer gates, and a repeated block is synthesized only once.
 calibration = Calibration(
@@ -82,7 +85,8 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
         lambda: _formatted(typical.random_parameters(StreamingAttentionParameters, random, _SIZES, _CHOICES)),
         lambda p: p.arithmetic == kind and _is_small(p),
     )
-    return {**found, **_cuts(random.spawn(1)[0]), **_short(random.spawn(1)[0])}
+    found = {**found, **_cuts(random.spawn(1)[0]), **_short(random.spawn(1)[0])}
+    return {**found, **_turns(random.spawn(1)[0], found)}
 
 
 def _cuts(random: np.random.Generator) -> dict[str, int]:
@@ -101,6 +105,18 @@ def _short(random: np.random.Generator) -> dict[str, Any]:
     return {"short_steps": True, **found}
 
 
+def _turns(random: np.random.Generator, found: Mapping[str, Any]) -> dict[str, int]:
+    """Registers in the addition of float sums, mostly none, and more of them in the tree of a score of short steps."""
+    sums = {"sum_stages": 0}
+    if found["acc_format"] not in ("fp32", "same"):
+        return sums
+    if found.get("short_steps") and random.random() >= _WHOLE:
+        sums["dot_stages"] = int(random.integers(found["dot_stages"], STAGES_LIMIT + 1))
+    if random.random() >= _WHOLE:
+        sums["sum_stages"] = int(random.integers(1, SUM_STAGES_LIMIT + 1))
+    return sums
+
+
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     """Repair columns of independently drawn parameters so that they fit together.
 
@@ -116,6 +132,9 @@ def _formatted(table: Mapping[str, Any]) -> dict[str, Any]:
     whole = found["format"] == "int8"
     floats = choose(found["acc_format"] == "integer", "fixed", found["acc_format"])
     found["acc_format"] = choose(whole, "integer", floats)
+    if "sum_stages" in found:
+        sums_are_floats = (found["acc_format"] == "fp32") | (found["acc_format"] == "same")
+        found["sum_stages"] = choose(sums_are_floats, found["sum_stages"], 0)
     if "kv_width" in found:
         found["kv_width"] = choose(whole, found["kv_width"], 8)
     if "candidates" in found:

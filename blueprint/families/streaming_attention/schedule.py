@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from blueprint.arithmetic.pruning import CODE_BITS
 from blueprint.families.streaming_attention import dataflow, order
 from blueprint.families.streaming_attention.dataflow import Edge
@@ -15,7 +17,7 @@ from blueprint.families.streaming_attention.parameters import (
 from blueprint.family import Arrays, for_all_values
 from blueprint.numbers import Number, choose, flag, larger, whole_bytes
 from blueprint.parameters import Rule
-from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
+from blueprint.timing import Access, Channel, Ints, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Attention
 
 #: The stream of each node that has one.
@@ -36,6 +38,7 @@ def cycles(p: StreamingAttentionParameters, task: Attention) -> Number:
     In closed form, where no FIFO is shallower than full speed needs; see :func:`exact`.
     """
     late = dataflow.latencies(p)
+    late |= {node: late[node] + p.ending for node in dataflow.SUMMING}
     waiting = order.longest(p, task)
     both = larger(late["sum"], late["output"])
     maximum, exponential = late["maximum"], late["exponential"]
@@ -47,7 +50,9 @@ def cycles(p: StreamingAttentionParameters, task: Attention) -> Number:
     }
     ending = sum(flag(p.graph == graph) * fill for graph, fill in tail.items())
     passes = order.passes(p, task)
-    scored = passes * order.pass_length(p, task)
+    # Every row but the last keeps the next one waiting until its partial sums are added.
+    endings = (passes * order.row_count(p, task) - 1) * p.ending
+    scored = passes * order.pass_length(p, task) + endings
     screened = 2 * task.keys + late["screen"] - 1 + p.pruning.search_cycles
     pruned = passes * screened + waiting + 1
     return choose(p.prunes, pruned, scored) + late["score"] + ending
@@ -79,6 +84,7 @@ def graph(p: StreamingAttentionParameters, task: Attention, operands: Arrays | N
                 stream=_PORTS.get(name),
                 direction="out" if name in ("drain", "pick") else "in",
                 stall="memory" if name == "score" else "input",
+                durations=_durations(p, task) if name in dataflow.SUMMING and p.ending else None,
             )
         )
     channels = tuple(
@@ -109,6 +115,14 @@ def _nests(p: StreamingAttentionParameters, task: Attention) -> dict[str, tuple[
         by_row = name == "divide" and not p.softmax.divides_first
         nests[name] = (turn, row) if by_row else (turn, row, key)
     return {**nests, "drain": (turn, row)}
+
+
+def _durations(p: StreamingAttentionParameters, task: Attention) -> Ints:
+    """Cycles that a running sum takes for each key: the partial sums of a row are added behind its last one."""
+    lengths = order.row_lengths(p, task)
+    found = np.ones(sum(lengths), dtype=np.int64)
+    found[np.cumsum(lengths) - 1] += p.ending
+    return np.tile(found, order.passes(p, task))
 
 
 def _access(edge: Edge, nest: tuple[Loop, ...], produces: bool) -> Access:

@@ -128,7 +128,7 @@ def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
     return {"result": pack(w, fmt, magnitude, sign, v.special, v.nan)}
 
 
-def _unsigned(chain: tuple[Step, ...]) -> tuple[Step, ...]:
+def without_signs(chain: tuple[Step, ...]) -> tuple[Step, ...]:
     """The steps of operands and a result without signs, which are constants and never held."""
     order, align, total, normalize, finish = chain
 
@@ -195,5 +195,5 @@ class FloatAdd(FloatBlock):
         name += "_unsigned" * unsigned + (f"_short{short}" if short else "")
         chain = steps(fmt, flush, operation)
         chain = _short(chain, short) if short else chain
-        chain = _unsigned(chain) if unsigned else chain
+        chain = without_signs(chain) if unsigned else chain
         super().__init__(name, operands, width, chain, ADD_DELAYS, stages, handshake, separate, quick=quick)

@@ -11,7 +11,7 @@ from generator.arithmetic.softmax.short import (
     ShortReciprocal,
     ShortScoreBeat,
 )
-from generator.arithmetic.softmax.sums import Product, SumValues, SumWeights
+from generator.arithmetic.softmax.sums import Product, SumValues, SumWeights, TurnSum
 from generator.arithmetic.softmax.weights import Exp2, RunningMax
 
 __all__ = [
@@ -34,5 +34,6 @@ __all__ = [
     "ShortScoreBeat",
     "SumValues",
     "SumWeights",
+    "TurnSum",
     "skewed",
 ]

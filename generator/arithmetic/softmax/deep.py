@@ -11,6 +11,8 @@ from blueprint.arithmetic.softmax.deep import (
     CHUNKS,
     DEEP,
     DOWN_LOW,
+    FINE_FINISH,
+    FINE_SCALE,
     FINISH,
     NEAR,
     SCALE,
@@ -21,7 +23,7 @@ from blueprint.arithmetic.softmax.deep import (
 )
 from generator.arithmetic.floating.pipeline import Results, Step, Values, Wires
 from generator.arithmetic.integers import sign_extend
-from generator.arithmetic.softmax import output, scores
+from generator.arithmetic.softmax import floats, output, scores
 from generator.arithmetic.softmax.chain import Chain, fits, saturated
 from generator.cells.skew import delay_line
 
@@ -33,7 +35,7 @@ def skewed(m: Module, a: Arithmetic, place: str, operand: str, cuts: int, value:
     """Delay a shared operand of blocks with ``cuts`` registers: every piece arrives with the step that reads it."""
     if not cuts or not len(value):
         return value
-    steps = DEEP[place].of(a)
+    steps = DEEP[place].of(a, cuts)
     pieces = sorted(
         (piece for piece in steps.shared if piece.operand == operand), key=lambda piece: piece.low
     )
@@ -68,10 +70,10 @@ class _Deep(Chain):
         super().__init__(name, operands, result, steps, cuts, static, flags)
 
     def places(self) -> list[int]:
-        return DEEP[self.place].of(self.arithmetic).cuts(self.stages)
+        return DEEP[self.place].of(self.arithmetic, self.stages).cuts(self.stages)
 
     def wires(self, m: Module, number: int) -> Wires:
-        return Wires(m, f"step{number}_")
+        return Wires(m, f"step{number}_", quick=bool(self.arithmetic.is_float) and len(self.steps) > 3)
 
 
 class DeepScale(_Deep):
@@ -81,7 +83,11 @@ class DeepScale(_Deep):
 
     def __init__(self, a: Arithmetic, cuts: int) -> None:
         plain = scores.ScaleScore(a)
-        steps = plain.steps if a.sums_are_floats else _scale_steps(a)
+        steps: tuple[Step, ...] = plain.steps
+        if not a.sums_are_floats:
+            steps = _scale_steps(a)
+        elif cuts >= FINE_SCALE:
+            steps = floats.scale_steps(a)
         super().__init__(a, plain, steps, cuts, ("multiplier", "shift"))
 
 
@@ -92,7 +98,11 @@ class DeepFinish(_Deep):
 
     def __init__(self, a: Arithmetic, cuts: int) -> None:
         plain = output.Finish(a)
-        steps = plain.steps if a.is_float else _finish_steps(a)
+        steps: tuple[Step, ...] = plain.steps
+        if not a.is_float:
+            steps = _finish_steps(a)
+        elif cuts >= FINE_FINISH:
+            steps = floats.finish_steps(a)
         super().__init__(a, plain, steps, cuts, ("r", "output_multiplier", "output_shift"))
 
 

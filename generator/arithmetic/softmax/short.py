@@ -1,12 +1,15 @@
 """Blocks of short steps between the score and the share: see :mod:`blueprint.arithmetic.softmax.short`."""
 
+import itertools
 from functools import partial
+from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Shape, Value
+from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In
 
-from blueprint.arithmetic.softmax import short
+from blueprint.arithmetic.floating import ADD_DELAYS
+from blueprint.arithmetic.softmax import float_steps, short
 from blueprint.arithmetic.softmax.arithmetic import (
     OUTPUT_MULTIPLIER_BITS,
     SCORE_FRACTION,
@@ -17,7 +20,14 @@ from blueprint.arithmetic.softmax.deep import Steps
 from blueprint.arithmetic.softmax.exponential import GUARD, Polynomial, polynomial
 from blueprint.arithmetic.softmax.short import (
     ALIGN_LOW,
+    FINE_FLOAT_PARTS,
+    FINE_PARTS,
+    FINE_POWER,
+    FINE_PRODUCT,
+    FINE_SHARE,
+    FLOAT_PARTS,
     LEVELS,
+    SHARE_PARTS,
     SHORT,
     Parts,
     products,
@@ -27,8 +37,10 @@ from generator.arithmetic.floating.pipeline import Results, Step, Values, Wires
 from generator.arithmetic.floating.words import leading_zeros, subtract
 from generator.arithmetic.integers import sign_extend, zero_extend
 from generator.arithmetic.polynomial import column
-from generator.arithmetic.softmax import division, scores, sums, weights
+from generator.arithmetic.softmax import division, floats, scores, sums, weights
 from generator.arithmetic.softmax.chain import Chain, capped, negated, resized, unpacked
+from generator.arithmetic.softmax.floats import FloatChain
+from generator.block import drive, register
 from generator.layout import elements
 
 _SCORE, _RECIPROCAL, _PRODUCT, _NORMALIZE = (
@@ -57,13 +69,18 @@ class _Short(Chain):
     @property
     def described(self) -> Steps:
         """What the blueprint says of the steps."""
-        return SHORT[self.place].of(self.arithmetic)
+        return SHORT[self.place].of(self.arithmetic, self.stages)
 
     def places(self) -> list[int]:
         return self.described.cuts(self.stages)
 
     def wires(self, m: Module, number: int) -> Wires:
-        return Wires(m, f"step{number}_", quick=self.place == "normalize")
+        a, fine = self.arithmetic, {"exp2": FINE_POWER, "product": FINE_PRODUCT}
+        if self.place == "exp2" or (self.place == "product" and a.exact):
+            quick = self.stages >= fine[self.place]
+        else:
+            quick = self.place == "normalize" or bool(a.sums_are_floats)
+        return Wires(m, f"step{number}_", quick=quick)
 
 
 class ShortScoreBeat(_Short):
@@ -72,9 +89,46 @@ class ShortScoreBeat(_Short):
     place = "score_beat"
 
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
-        plain = scores.ScoreBeat(a)
-        super().__init__(a, plain, plain.steps if a.sums_are_floats else _score_steps(a), stages)
-        self.children = plain.children  # the steps of floats instantiate blocks
+        super().__init__(a, scores.ScoreBeat(a), () if a.sums_are_floats else _score_steps(a), stages)
+
+    def elaborate(self, platform: Any) -> Module:
+        return self._float_tree() if self.arithmetic.sums_are_floats else super().elaborate(platform)
+
+    def _float_tree(self) -> Module:
+        """Products and levels of adders of float sums, each a block with the registers that stand in it."""
+        m, a = self.module(), self.arithmetic
+        cuts, begin = self.places(), len(float_steps.PRODUCT) + 1
+
+        def inside(first: int, after: int) -> tuple[int, ...]:
+            return tuple(place - first for place in cuts if first < place <= after)
+
+        def built(block: FloatChain, name: str, **given: Value) -> Value:
+            found = Signal(a.float_width, name=name)
+            clocked = {"enable": self.enable} if block.stages else {}
+            self.use(m, block, f"{name}_block", result=found, **clocked, **given)
+            return found
+
+        multiply = floats.score_product(a, self.place, inside(0, begin))
+        pairs = zip(_lanes(self.q, a.lanes), _lanes(self.k, a.lanes), strict=True)
+        words = [built(multiply, f"product{n}", q=q, k=k) for n, (q, k) in enumerate(pairs)]
+        for level in itertools.count():
+            if len(words) == 1:
+                break
+            places = inside(begin, begin + len(ADD_DELAYS))
+            begin += len(ADD_DELAYS)
+            block = floats.sum_chain(a, self.place, places)
+            rest = words[len(words) & ~1 :]
+            for stage, _ in enumerate(places):
+                rest = [register(m, len(word), f"waiting{level}_{stage}", self.enable, word) for word in rest]
+            words = [
+                *(
+                    built(block, f"sum{level}_{number}", a=x, b=y)
+                    for number, (x, y) in enumerate(zip(words[::2], words[1::2], strict=False))
+                ),
+                *rest,
+            ]
+        drive(m, self.result, words[0])
+        return m
 
 
 class ShortExp2(_Short):
@@ -83,7 +137,7 @@ class ShortExp2(_Short):
     place = "exp2"
 
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
-        super().__init__(a, weights.Exp2(a), _power_steps(a), stages)
+        super().__init__(a, weights.Exp2(a), _power_steps(a, stages >= FINE_POWER), stages)
 
 
 class ShortReciprocal(_Short):
@@ -126,7 +180,12 @@ def _partial(c: Parts, w: Wires, name: str, left: Value, factor: Value, signs: t
         ends = number == len(covered) - 1
         one = left.as_signed() if signs[0] else left
         other = factor[low:high].as_signed() if signs[1] and ends else factor[low:high]
-        word = w(f"{name}part{number}", (one * other)[: c.left + high - low])
+        if w.quick and high - low == 2 and not any(signs):
+            gated = [left & bit.replicate(len(left)) for bit in (other[0], other[1])]
+            total = w.added(f"{name}row{number}", gated[0], Cat(Const(0, 1), gated[1]), c.left + 2)
+        else:
+            total = one * other
+        word = w(f"{name}part{number}", total[: c.left + high - low])
         lost, top = c.lost(covered) * (number == 0), c.top * ends
         found.append(word[lost : len(word) - top])
     return Cat(*found)
@@ -264,11 +323,11 @@ def _score_level(a: Arithmetic, level: int, last: bool, w: Wires, v: Values) -> 
 # Powers of two ----------------------------------------------------------------------------------------------------
 
 
-def _power_steps(a: Arithmetic) -> tuple[Step, ...]:
+def _power_steps(a: Arithmetic, fine: bool) -> tuple[Step, ...]:
     poly = polynomial(a.fraction, a.mantissa)
     steps: list[Step] = [partial(weights.difference, a)]
     top = len(poly.coefficients) - 1
-    for number, product in enumerate(products(poly)):
+    for number, product in enumerate(products(poly, fine)):
         power = top - number
         steps.append(partial(_power_parts, poly, product, power))
         steps += _join_steps(product, signed=False)
@@ -369,11 +428,13 @@ class ShortNormalize(_Short):
 
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         plain = division.Normalize(a)
-        super().__init__(a, plain, plain.steps if a.sums_are_floats else _share_steps(a), stages)
+        count = SHARE_PARTS if stages < FINE_SHARE else FINE_PARTS
+        steps = floats.share_steps(a) if a.sums_are_floats else _share_steps(a, count)
+        super().__init__(a, plain, steps, stages)
 
 
-def _share_steps(a: Arithmetic) -> tuple[Step, ...]:
-    product = _NORMALIZE.product(a)
+def _share_steps(a: Arithmetic, count: int) -> tuple[Step, ...]:
+    product = _NORMALIZE.product(a, count)
     joins = _join_steps(product, signed=False)
     return (
         partial(_share_near, a),
@@ -412,10 +473,12 @@ class ShortProduct(_Short):
 
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         plain = sums.Product(a)
-        super().__init__(a, plain, plain.steps if a.sums_are_floats else _value_steps(a), stages)
+        count = FLOAT_PARTS if stages < FINE_PRODUCT else FINE_FLOAT_PARTS
+        steps = floats.value_steps(a) if a.sums_are_floats else _value_steps(a, count)
+        super().__init__(a, plain, steps, stages)
 
 
-def _value_steps(a: Arithmetic) -> tuple[Step, ...]:
+def _value_steps(a: Arithmetic, count: int) -> tuple[Step, ...]:
     if not a.is_float:
         product = _PRODUCT.product(a, a.element_width)
         *joins, last = _join_steps(product, signed=False)
@@ -424,7 +487,7 @@ def _value_steps(a: Arithmetic) -> tuple[Step, ...]:
             *joins,
             lambda w, v: {"result": Values(last(w, v)).product},
         )
-    product = _PRODUCT.fraction(a)
+    product = _PRODUCT.fraction(a, count)
     *joins, last = _join_steps(product, signed=False)
     return (
         partial(_value_parts, a, product),

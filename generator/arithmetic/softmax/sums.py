@@ -7,10 +7,11 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint.arithmetic.floating import FloatFormat
+from blueprint.arithmetic.floating import FloatFormat, cuts
+from blueprint.arithmetic.softmax import turns
 from blueprint.arithmetic.softmax.arithmetic import VALUE_WHOLE, Arithmetic
 from generator.arithmetic.floating import add, multiply
-from generator.arithmetic.floating.pipeline import Results, Values, Wires, chain
+from generator.arithmetic.floating.pipeline import Results, Values, Wires, chain, stored
 from generator.arithmetic.floating.words import subtract
 from generator.arithmetic.integers import sign_extend, zero_extend
 from generator.arithmetic.softmax.chain import Chain, capped, negated, resized, unpacked, widened
@@ -147,6 +148,50 @@ class SumValues(_RunningSum):
         term = sign_extend(new[: a.term_width], a.o_width)
         total = w.added("sum", moved, term, a.o_width)[: a.o_width]
         return Cat(total, old[-1] | new[-1]) if a.nan_bit else total
+
+
+class TurnSum(Block):
+    """Adds up floats in partial sums that take turns: an addition with registers inside, as a loop.
+
+    All registers move with ``moves``. The sum that leaves the loop counts where it is ``alive`` and moves down by
+    ``shift``; with ``keep`` it is kept. With ``ends`` the one that is kept is added to it, else the term.
+    ``total`` is the sum that leaves.
+    """
+
+    def __init__(self, a: Arithmetic, place: str) -> None:
+        self.arithmetic, self.place, self.signed = a, place, place == "sum_values"
+        self.latency = f"{a.sum_stages + 1} moves"
+        self.operand = "term" if self.signed else "p"
+        width = a.float_width - (not self.signed)
+        ports: dict[str, Any] = dict.fromkeys(("moves", "alive", "keep", "ends"), In(1))
+        ports |= {self.operand: In(width), "shift": In(a.shift_width * a.rescales), "total": Out(width)}
+        moves = "_r" if a.rescales else ""
+        name = f"softmax_{place}_{a.sum_format.name}{moves}_turns{a.sum_stages + 1}"
+        super().__init__(name, ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m, a, fmt = self.module(), self.arithmetic, self.arithmetic.sum_format
+        steps = add.steps(fmt) if self.signed else add.without_signs(add.steps(fmt))
+        width = len(self.total)
+        held, kept = (Signal(width, name=name, reset_less=True) for name in ("held", "kept"))
+        old = Signal(width, name="old")
+        m.d.comb += [old.eq(held & self.alive.replicate(width)), self.total.eq(held)]
+        left: Value = old
+        if a.rescales:
+            signs = Const(0, fmt.width - width)
+            left = lowered(Wires(m, quick=True), fmt, Cat(old, signs), self.shift)[:width]
+        with m.If(self.keep):
+            m.d.sync += kept.eq(left)
+        right = Wires(m).either("right", self.ends, kept, self.pins[self.operand][1])
+        values, stage, places = Values(a=left, b=right), 0, cuts(turns.DELAYS[a.rescales], a.sum_stages)
+        for number, step in enumerate((lambda w, v: v, *steps), start=1):
+            values = Values(step(Wires(m, f"step{number}_", quick=True), values))
+            for _ in range(places.count(number)):
+                values = stored(m, stage, self.moves, values)
+                stage += 1
+        with m.If(self.moves):
+            m.d.sync += held.eq(values.result)
+        return m
 
 
 def lowered(w: Wires, fmt: FloatFormat, word: Value, shift: Value) -> Value:

@@ -13,6 +13,7 @@ from blueprint.numbers import flag
 from generator.arithmetic.softmax import DeepFinish, Finish
 from generator.block import Block
 from generator.cells.skew import delay_line
+from generator.families.streaming_attention.turns import Ending, count_ending
 from generator.layout import bits, elements, viewed
 
 ONE = Const(1, 1)
@@ -113,10 +114,27 @@ class NodeBlock(Block):
             m.d.sync += begin.eq(last)
         return begin
 
+    def ending(self, m: Module, last: Value, cycles: int) -> Ending | None:
+        """The cycles behind the last key of a row, ``cycles`` after it is taken, where partial sums take turns.
+
+        The node takes no other key then, and ``freed`` says that the last one has been dealt with.
+        """
+        if not self.spec.sum_stages:
+            return None
+        a = self.spec.softmax
+        taken = count_ending(m, a, self.fire & self.last, "taken")
+        m.d.comb += [self.busy.eq(taken.busy), self.freed.eq(taken.last)]
+        return count_ending(m, a, last, "ending") if cycles else taken
+
     def sees(self, visible: Value, lane: int) -> Value:
         """1 if a lane sees the token's key."""
         position = lane // self.spec.head_group
         return visible[position] if position < len(visible) else ONE
+
+
+def ending_ports(spec: StreamingAttentionSpec) -> dict[str, Any]:
+    """Ports of a node whose partial sums take turns: it takes no key, and it is done with the last one of a row."""
+    return dict.fromkeys(("busy", "freed"), Out(flag(spec.sum_stages > 0)))
 
 
 class LaneBlock(NodeBlock, ABC):

@@ -28,9 +28,12 @@ from generator.arithmetic.softmax import (
     ShortReciprocal,
     ShortScoreBeat,
     SumWeights,
+    TurnSum,
     skewed,
 )
-from generator.families.streaming_attention.node import FLAGS, ONE, LaneBlock, NodeBlock
+from generator.block import Block
+from generator.families.streaming_attention.node import FLAGS, ONE, LaneBlock, NodeBlock, ending_ports
+from generator.families.streaming_attention.turns import take_turns
 from generator.layout import elements
 
 
@@ -249,6 +252,7 @@ class Sum(NodeBlock):
             "down": In(OUTPUT_SHIFT_BITS if self.gains else 0),
             "result": Out(ArrayLayout(a.r_width, lanes)),
             "down_out": Out(OUTPUT_SHIFT_BITS if self.gains else 0),
+            **ending_ports(spec),
         }
         super().__init__(spec, ports, ("last", "visible"), (), spec.short + 1 + spec.reciprocal_stages)
 
@@ -258,10 +262,7 @@ class Sum(NodeBlock):
         fire = self.tapped(m, "fire", self.fire, short, resets=True)
         last, visible = self.taken(m, self.last, "last"), self.taken(m, self.visible, "visible")
         begin = self.begin(m, fire, last)
-        block, inverse = (
-            SumWeights(a, quick=short > 0),
-            (ShortReciprocal if short else Reciprocal)(a, stages),
-        )
+        inverse = (ShortReciprocal if short else Reciprocal)(a, stages)
         results: list[Value] = []
         corner = self.spec.visible_bits > 0
         moves = self.taken(m, self.shift, "move")
@@ -269,6 +270,7 @@ class Sum(NodeBlock):
         gain = self.delayed(m, self.gain, before_gain(self.spec), "gain")
         some = self._some(m, fire, visible, begin) if self.spec.graph == "naive" else Const(0, 0)
         wrong: list[Value] = []
+        ending = self.ending(m, fire & last, short)
         for lane, given in enumerate(elements(self.weight)):
             # A sum drops the flag of a weight.
             weight = (
@@ -277,22 +279,21 @@ class Sum(NodeBlock):
             sees = self.sees(visible, lane)
             total = Signal(a.l_width, name=f"total{lane}")
             found = Signal(a.r_width, name=f"inverse{lane}")
-            self.use(
-                m,
-                block,
-                f"sum{lane}",
-                begin=begin,
-                enable=fire & (sees | begin) if corner else fire,
-                p=weight & sees.replicate(len(weight)) if corner else weight,
-                shift=shifts[lane],
-                total=total,
-            )
+            if ending is None:
+                block: Block = SumWeights(a, quick=short > 0)
+                weight = weight & sees.replicate(len(weight)) if corner else weight
+                moves = {"begin": begin, "enable": fire & (sees | begin) if corner else fire}
+                moves |= {"shift": shifts[lane]}
+            else:
+                block = TurnSum(a, "sum_weights")
+                moves = take_turns(m, a, f"turn{lane}", fire, sees, begin, shifts[lane], ending)
+            self.use(m, block, f"sum{lane}", p=weight, total=total, **moves)
             self.use(
                 m, inverse, f"inverse_of{lane}", total=total, output_multiplier=gain, result=found, enable=ONE
             )
             results.append(found)
             wrong.append(self._out_of_range(total) & self.sees(some, lane))
-        ends = fire & last
+        ends = fire & last if ending is None else ending.last
         m.d.comb += [
             self.write.eq(self.tapped(m, "valid", ends, self.cycles - short, resets=True)),
             self.result.eq(Cat(*results)),

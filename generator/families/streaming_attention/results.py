@@ -21,17 +21,20 @@ from generator.arithmetic.softmax import (
     ShortNormalize,
     ShortProduct,
     SumValues,
+    TurnSum,
     skewed,
 )
-from generator.block import Block
+from generator.block import Block, register
 from generator.families.streaming_attention.node import (
     ONE,
     LaneBlock,
     NodeBlock,
     delayed,
+    ending_ports,
     finished,
     finisher,
 )
+from generator.families.streaming_attention.turns import take_turns
 from generator.layout import bits, elements
 
 
@@ -49,10 +52,12 @@ class OutputLane(Block):
         self.dim, self.finishes = spec.dim, a.divides_first > 0
         gains = 1 if self.finishes and spec.has_gains else 0
         self.element_width = spec.element_width
+        # What moves a running sum, or partial sums that take turns.
+        self.turns = spec.sum_stages > 0
+        self.moved_by = ("moves", "alive", "keep", "ends") if self.turns else ("begin", "enable")
         ports = {
-            "begin": In(1),
-            "enable": In(1),
-            "sees": In(flag(spec.visible_bits > 0)),
+            **dict.fromkeys(self.moved_by, In(1)),
+            "sees": In(flag(spec.visible_bits > 0) * (not self.turns)),
             "weight": In(a.p_word),
             "shift": In(a.shift_width if a.rescales else 0),
             "value": In(ArrayLayout(self.element_width, spec.dim)),
@@ -85,23 +90,15 @@ class OutputLane(Block):
         """The running sum of one element."""
         a = self.arithmetic
         product = ShortProduct(a, self.inside) if self.spec.short else Product(a)
-        block = SumValues(a, quick=self.spec.short > 0)
+        block = TurnSum(a, "sum_values") if self.turns else SumValues(a, quick=self.spec.short > 0)
+        moves = {name: self.pins[name][1] for name in self.moved_by} | {"shift": self.shift}
         term: Value = Signal(a.term_word, name=f"term{number}")
         total = Signal(a.o_word, name=f"total{number}")
         self.use(m, product, f"product{number}", p=self.weight, v=value, result=term, enable=ONE)
         term = delayed(m, term, self.after, f"term{number}_")
         if len(self.sees):
             term = term & self.sees.replicate(len(term))
-        self.use(
-            m,
-            block,
-            f"sum{number}",
-            begin=self.begin,
-            enable=self.enable,
-            term=term,
-            total=total,
-            shift=self.shift,
-        )
+        self.use(m, block, f"sum{number}", term=term, total=total, **moves)
         return total
 
 
@@ -122,6 +119,7 @@ class Output(NodeBlock):
             "gain": In(gains * OUTPUT_MULTIPLIER_BITS),
             "down": In(gains * OUTPUT_SHIFT_BITS),
             "result": Out(ArrayLayout(spec.dim * width, lanes)),
+            **ending_ports(spec),
         }
         self.cuts = self.finishes * spec.finish_cuts
         cycles = 1 + spec.short + spec.product_stages + self.cuts
@@ -145,30 +143,40 @@ class Output(NodeBlock):
         )
         corner = spec.visible_bits > 0
         block = OutputLane(spec)
+        ending = self.ending(m, valid & flags.last, stages)
         results: list[Value] = []
         wrong: list[Value] = []
         for lane, weight in enumerate(weights):
             sees = self.sees(flags.visible, lane)
             found = Signal(len(bits(block.result)), name=f"result{lane}")
             wrong.append(Signal(spec.dim, name=f"clipped{lane}"))
+            if ending is None:
+                moves = {"begin": begin, "enable": valid & (sees | begin) if corner else valid}
+                moves |= {"shift": shifts[lane]}
+            else:
+                moves = take_turns(m, a, f"turn{lane}", valid, sees, begin, shifts[lane], ending)
             self.use(
                 m,
                 block,
                 f"lane{lane}",
-                begin=begin,
-                enable=valid & (sees | begin) if corner else valid,
+                **moves,
                 sees=sees,
                 weight=weight,
                 value=value,
-                shift=shifts[lane],
                 gain=gain,
                 down=down,
                 result=found,
                 clipped=wrong[-1],
             )
             results.append(found)
+        last, final = valid & flags.last, flags.final
+        if ending is None:
+            final = self.delayed(m, final, 1 + self.cuts, "final_row")
+        else:
+            final = register(m, len(final), "final_held", last, final) if len(final) else final
+            final, last = self.delayed(m, final, self.cuts, "final_row"), ending.last
         m.d.comb += [
-            self.write.eq(self.delayed(m, valid & flags.last, 1 + self.cuts, "row", resets=True)),
+            self.write.eq(self.delayed(m, last, 1 + self.cuts, "row", resets=True)),
             self.result.eq(Cat(*results)),
         ]
         if self.saturates:
@@ -177,7 +185,7 @@ class Output(NodeBlock):
             large = [self.fire & any_large] if a.values_saturate else []
             clipped = [each & self.write.replicate(spec.dim) for each in wrong] if spec.has_gains else []
             self.saturate(m, *clipped, *large)
-        self.leave(m, flags._replace(final=self.delayed(m, flags.final, 1 + self.cuts, "final_row")))
+        self.leave(m, flags._replace(final=final))
         return m
 
 

@@ -11,6 +11,7 @@ from blueprint.arithmetic.pruning import CODE_BITS
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.families.streaming_attention.dataflow import (
     NODES,
+    SUMMING,
     Edge,
     depths,
     every,
@@ -66,7 +67,13 @@ class StreamingAttention(Accelerator):
         names = ("tune", "load", "screen", "search", "pick", *NODES[spec.graph], "drain")
         fires = {name: Signal(name=f"{name}_fire") for name in names}
         self._fires = SimpleNamespace(**fires)
-        self._links = SimpleNamespace(**{edge.name: self._link(edge, fires) for edge in every(spec.graph)})
+        # Where partial sums take turns a node reads the last word of a row when they are added.
+        self._busy = {name: Signal(name=f"{name}_busy") for name in SUMMING if spec.sum_stages}
+        self._reads = {name: Signal(name=f"{name}_read") for name in self._busy}
+        reads = fires | self._reads
+        self._links = SimpleNamespace(
+            **{edge.name: self._link(edge, fires, reads) for edge in every(spec.graph)}
+        )
         self._saturated: list[Value] = []
         self._front(m, self._sequence(m))
         if spec.prunes:
@@ -83,13 +90,13 @@ class StreamingAttention(Accelerator):
 
     # FIFOs -----------------------------------------------------------------------------------------------------------
 
-    def _link(self, edge: Edge, fires: dict[str, Signal]) -> Link:
+    def _link(self, edge: Edge, fires: dict[str, Signal], taken: dict[str, Signal]) -> Link:
         spec, name = self.spec, edge.name
         there, record = bool(present(spec)[name]), words(spec)[name]
         room, valid = (Signal(flag(there), name=f"{name}_{what}") for what in ("room", "valid"))
         held = word(there * record.width, f"{name}_word") if there else Const(0, record.width)
         none = Const(0, 0)
-        fills, reads = fires.get(edge.source, none), fires.get(edge.target, none)
+        fills, reads = fires.get(edge.source, none), taken.get(edge.target, none)
         return Link(edge, there, record, room, valid, layout(record)(held), fills, reads)
 
     def _fifo(self, width: int, depth: int, ahead: bool, refills: bool) -> Fifo:
@@ -221,6 +228,11 @@ class StreamingAttention(Accelerator):
         ends = self.use(m, block, block.place, fire=fire, **flags, **given)
         if len(ends.saturated):
             self._saturated.append(ends.saturated)
+        if block.place in self._busy:
+            m.d.comb += [
+                self._busy[block.place].eq(ends.busy),
+                self._reads[block.place].eq((fire & ~beside.last) | ends.freed),
+            ]
         return ends
 
     def _fire(self, m: Module, name: str, fire: Value, *, when: Value | None = None) -> None:
@@ -233,6 +245,8 @@ class StreamingAttention(Accelerator):
             go = go & room(*keyed)
         if rows:
             go = go & (room(*rows) if when is None else room(*rows) | ~when)
+        if name in self._busy:
+            go = go & ~self._busy[name]
         if name == "output":
             m.d.comb += self.s_axis_value.tready.eq(go)
             go = go & self.s_axis_value.tvalid
