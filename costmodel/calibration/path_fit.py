@@ -34,10 +34,13 @@ _STEPS = 400
 #: Smoothing of the maximum, as a share of the delay. Each descent goes through one sequence; the best one is taken.
 _DESCENTS = ((0.3, 0.1, 0.03, 0.01), (0.1, 0.03, 0.01), (0.01,))
 #: Weights of the guess of a kind, and of the shared value of a kind at a place, relative to one measured design.
-_TRUST, _TRUST_PLACE = 0.01, 0.3
+_TRUST, _TRUST_PLACE = 0.01, 0.1
 #: Of the slowest path of a place: the error of a logarithm from which on it counts linearly, and the share of the
 #: design's delay below which it is left out.
 _LINEAR, _LEAST_SHARE = 0.3, 0.3
+#: The place of sequencers. Registers of all places take their enables from there, so paths of a sequencer may be the
+#: slowest that end in any of them.
+_ENABLES = "control"
 #: Guesses in gate delays, for the terms whose guess is not 1.
 _GUESS: Mapping[tuple[str, str], float] = {
     (START, START): 3.0,
@@ -175,8 +178,10 @@ def _groups(number: int, sample: Sample, rows: list[list[float]], sram: Sram) ->
     ends = [_end(path) for path in paths]
     for place, measured in sample.places_ps.items():
         inside = [index for index, end in enumerate(ends) if end == place]
+        enables = [index for index, end in enumerate(ends) if end == _ENABLES != place]
         if inside and measured >= _LEAST_SHARE * sample.critical_path_ps:
-            yield Group(terms[inside], known[inside], measured, number, whole=False)
+            ending = inside + enables
+            yield Group(terms[ending], known[ending], measured, number, whole=False)
 
 
 def _end(path: Path) -> str | None:

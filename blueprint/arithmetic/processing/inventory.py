@@ -173,7 +173,9 @@ def _path(element: Element) -> tuple[int, ...]:
         return (0, 0, 0)
     plan = step_plan(element)
     shift = 2 * element.digits - 1 if element.serial else 0
-    return (shift, int(plan.depth), 0 if element.resolves else plan.width)
+    # Columns with one bit left are done: their carries went through the adders of the plan.
+    done = next((column for column, bits in enumerate(plan.left) if len(bits) > 1), plan.low)
+    return (shift, int(plan.depth), 0 if element.resolves else plan.width - done)
 
 
 def halves(element: Element) -> tuple[Number, Number]:

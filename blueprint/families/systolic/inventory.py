@@ -363,7 +363,7 @@ def paths(p: SystolicParameters) -> tuple[Path, ...]:
         *((_resolve_path(p),) if possible(p.passes_words) else ()),
         *(_split_paths(p, step) if possible(p.holds_products) else ()),
         *(pipelining.paths(p) if possible(p.interleaves) else ()),
-        *((_piece_path(p),) if possible(p.resolve_stages > 0) else ()),
+        _resolved_path(p),
         Path("buffer", _buffer_path(p)),
         p.register_file().path(),
         Path(
@@ -422,10 +422,10 @@ def _resolve_path(p: SystolicParameters) -> Path:
     )
 
 
-def _piece_path(p: SystolicParameters) -> Path:
-    """A piece of the addition of a carry-save sum that stays."""
+def _resolved_path(p: SystolicParameters) -> Path:
+    """The addition of the words of a carry-save sum that stays, or of a piece of them."""
     width = ceil_div(p.result_width, p.resolve_cycles)
-    return Path("resolve-piece", (ADDER("result", flag(p.resolve_stages > 0), width=width),))
+    return Path("resolve-piece", (ADDER("result", p.element.resolves * (1 - p.stationary), width=width),))
 
 
 def _reach(p: SystolicParameters) -> tuple[Unit, ...]:
