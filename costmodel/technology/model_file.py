@@ -33,8 +33,7 @@ def read(document: Section) -> Mapping[str, Any]:
 def _check_group(group: Section, levels: int) -> None:
     if "value" in group:
         _check_coefficients(group, "value", levels)
-    if "start" in group:
-        _check_amounts(group, ("start",))
+    _check_amounts(group, tuple(key for key in ("start", "wires") if key in group))
     if "error" in group:
         errors = group.section("error")
         rows = [errors] if _HELD_OUT[0] in errors else [errors.section(place) for place in errors.raw()]
