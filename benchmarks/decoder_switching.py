@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from compiler import calibration, image
 from compiler.compile import compile_model
 from compiler.image import Image
 from costmodel.groundtruth import activity
-from costmodel.groundtruth.flatten import flatten
+from costmodel.groundtruth.flatten import owners
 from costmodel.groundtruth.synthesis import Mapped
 from costmodel.systems.compiled import asked_of
 from costmodel.systems.estimate import AROUND
@@ -81,7 +81,7 @@ class Bench:
     """A netlist between memories and a host."""
 
     def __init__(self, netlist: Mapped, hardware: Hardware, port: MemoryPort, memory: Any) -> None:
-        self.flat = flatten(netlist.top, netlist.netlists)
+        self.flat = netlist.flat
         ports = netlist.netlists[netlist.top]["ports"]
         self.machine = activity._Machine(self.flat, ports, netlist.technology, netlist.wires)
         self.memory, self.bytes = memory, hardware.width // 8
@@ -210,9 +210,9 @@ def _priced(bench: Bench, netlist: Mapped, manifest: Mapping[str, Any], sample: 
     places = {name: item["place"] for name, item in manifest["modules"].items()}
     units = {entry["module"]: name for name, entry in manifest["units"].items()}
     labels = _labels(netlist.top, modules, places, units)
-    owner = cache(activity._owners(netlist.top, modules, labels))
-    energies, clocks = machine.price(owner, cycles), machine.clocks(owner)
-    leaks, more = machine.leakage(owner), activity._glitches(machine, sample, owner, netlist)
+    owned = owners(machine.flat, labels)
+    energies, clocks = machine.price(owned, cycles), machine.clocks(owned)
+    leaks, more = machine.leakage(owned), activity._glitches(machine, sample, owned, netlist)
     found = {
         label: Part(
             energies[label] - clocks[label], more.energies.get(label, 0.0), clocks[label], leaks[label]

@@ -16,7 +16,7 @@ from benchmarks.optimum.points import Kind
 from blueprint.arithmetic import floating, ternary
 from blueprint.families.ternary_lut import TernaryLutSpec
 from costmodel.groundtruth.activity import RUNS, _Machine
-from costmodel.groundtruth.flatten import flatten
+from costmodel.groundtruth.flatten import flatten, owners
 from costmodel.groundtruth.recipe import LEAST
 from costmodel.groundtruth.synthesis import netlists
 from generator.block import Block
@@ -87,7 +87,8 @@ def _run(texts: dict[str, str], top: str, technology: str, make: Any) -> dict[st
         machine.settle(before)
         before = machine.values.copy() if cycle else None
         machine.clock()
-    energy = sum(machine.price(lambda _: "core", CYCLES - 2).values())
+    owned = owners(machine.flat, dict.fromkeys(modules, "core"))
+    energy = sum(machine.price(owned, CYCLES - 2).values())
     return found | {"fj": round(1000 * energy, 2)}
 
 

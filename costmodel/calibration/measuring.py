@@ -151,7 +151,9 @@ def _measured(
         registers,
         found.critical_path_ps,
         found.path,
-        slowest_by_place(netlist, {name: module["place"] for name, module in manifest["modules"].items()}),
+        slowest_by_place(
+            netlist.graph, {name: module["place"] for name, module in manifest["modules"].items()}
+        ),
         found.leakage_nw,
         switched,
     )

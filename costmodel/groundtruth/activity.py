@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +24,7 @@ from blueprint.spec import Spec
 from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import Task
 from costmodel.groundtruth import gate_code, sta, waves
-from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints, flatten
+from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints, Owners, owners
 from costmodel.groundtruth.synthesis import Mapped, mapped
 from costmodel.technology import function
 from costmodel.technology.liberty import Cell, WireLoad
@@ -128,23 +127,21 @@ def measure(
     """
     task = task or spec.typical_workload()
     chosen = netlist or mapped(folder, technology, recipe=recipe)
-    top, found = chosen.top, chosen.netlists
-    flat = flatten(top, found)
-    machine = _Machine(flat, found[top]["ports"], technology, chosen.wires)
+    machine = _Machine(chosen.flat, chosen.netlists[chosen.top]["ports"], technology, chosen.wires)
     sample = _Sample(machine, int(spec.cycles(task))) if glitches else None
     bench = _Bench(spec, manifest, machine, task, sample, data)
     cycles = bench.run()
     places = {name: item["place"] for name, item in manifest["modules"].items()}
-    owner = cache(_owners(top, found, places))
-    useful, clocks = machine.price(owner, cycles), machine.clocks(owner)
+    owned = owners(chosen.flat, places)
+    useful, clocks = machine.price(owned, cycles), machine.clocks(owned)
     return Activity(
         useful,
         cycles,
         task,
         clocks,
-        machine.leakage(owner),
+        machine.leakage(owned),
         machine.accesses,
-        None if sample is None else _glitches(machine, sample, owner, chosen),
+        None if sample is None else _glitches(machine, sample, owned, chosen),
         chosen.memories,
     )
 
@@ -177,7 +174,7 @@ class _Sample:
         self.number += 1
 
 
-def _glitches(machine: _Machine, sample: _Sample, owner: Callable[[str], str], netlist: Mapped) -> Glitches:
+def _glitches(machine: _Machine, sample: _Sample, owned: Owners, netlist: Mapped) -> Glitches:
     """Simulate a sample with delays and price what switches more often than without them.
 
     The useful toggles of every cycle are known, and glitches are many where useful toggles are many. So the sample
@@ -191,7 +188,7 @@ def _glitches(machine: _Machine, sample: _Sample, owner: Callable[[str], str], n
     seen = needed.sum(axis=0)
     every = machine.toggles / (sample.number * RUNS)
     added, sampled, useful = (
-        machine.price(owner, 1, rate) for rate in ((counted.toggles - seen) / count, seen / count, every)
+        machine.price(owned, 1, rate) for rate in ((counted.toggles - seen) / count, seen / count, every)
     )
     energies = {
         place: value * (useful[place] / sampled[place] if sampled[place] else 1.0)
@@ -200,7 +197,7 @@ def _glitches(machine: _Machine, sample: _Sample, owner: Callable[[str], str], n
     least = needed @ weights
     glitches = counted.energies - least
     unexplained = glitches - least * (glitches.sum() / max(least.sum(), 1e-30))
-    total = sum(machine.clocks(owner).values()) + sum(useful.values()) + sum(energies.values())
+    total = sum(machine.clocks(owned).values()) + sum(useful.values()) + sum(energies.values())
     return Glitches(
         energies,
         float(unexplained.std() / np.sqrt(count) / total),
@@ -209,29 +206,6 @@ def _glitches(machine: _Machine, sample: _Sample, owner: Callable[[str], str], n
         counted.events,
         counted.seconds,
     )
-
-
-def _owners(top: str, modules: Mapping[str, Any], places: Mapping[str, str]) -> Callable[[str], str]:
-    """The place of an instance path: that of its module."""
-    known: dict[str, str] = {}
-
-    def module_of(path: str) -> str:
-        name = top
-        for part in path.split(".") if path else ():
-            name = modules[name]["cells"][part]["type"]
-        return name
-
-    def owner(instance: str) -> str:
-        head = instance.rpartition(".")[0]
-        while head not in known:
-            try:
-                known[head] = places[module_of(head)]
-            except KeyError:  # a cell's own name holds a point
-                shorter = head.rpartition(".")[0]
-                known[head] = owner(head) if shorter != head else places[top]
-        return known[head]
-
-    return owner
 
 
 class _Machine:
@@ -359,36 +333,36 @@ class _Machine:
             known = self.accesses.get(kind, Accesses(0, 0))
             self.accesses[kind] = Accesses(known.reads + reads, known.writes + writes)
 
-    def price(self, owner: Callable[[str], str], cycles: int, rate: Floats | None = None) -> dict[str, float]:
+    def price(self, owned: Owners, cycles: int, rate: Floats | None = None) -> dict[str, float]:
         """Mean energy of a cycle and run in pJ by place; `rate` is toggles of each net a cycle, without clock pins."""
         clocked = rate is None
         rate = self.toggles / (cycles * RUNS) if rate is None else rate
-        found: dict[str, float] = {}
+        energies: dict[str, Floats] = {}
         for kind, rows in self.flat.cells.items():
-            energy = np.zeros(len(rows))
+            energies[kind] = np.zeros(len(rows))
             for index, cost, clock, drives in self._prices(kind):
                 nets = rows[:, index]
                 each = cost + self.wire_pj[nets] if drives else cost
-                energy += each * (np.full(len(rows), 2.0 * clocked) if clock else rate[nets])
-            self._sum_up(found, kind, owner, energy)
-        return found
+                energies[kind] += each * (np.full(len(rows), 2.0 * clocked) if clock else rate[nets])
+        return self._by_place(owned, energies)
 
-    def clocks(self, owner: Callable[[str], str]) -> dict[str, float]:
+    def clocks(self, owned: Owners) -> dict[str, float]:
         """Energy of clock pins in pJ a cycle by place."""
-        found: dict[str, float] = {}
-        for kind, rows in self.flat.cells.items():
-            energy = sum(2.0 * cost for _, cost, clock, _ in self._prices(kind) if clock)
-            self._sum_up(found, kind, owner, np.full(len(rows), energy))
-        return found
+        energies = {
+            kind: np.full(len(rows), sum(2.0 * cost for _, cost, clock, _ in self._prices(kind) if clock))
+            for kind, rows in self.flat.cells.items()
+        }
+        return self._by_place(owned, energies)
 
-    def leakage(self, owner: Callable[[str], str]) -> dict[str, float]:
+    def leakage(self, owned: Owners) -> dict[str, float]:
         """Leakage of the cells in nW by place."""
-        found: dict[str, float] = {}
-        for kind, rows in self.flat.cells.items():
-            if kind in self.technology.cells:
-                energy = np.full(len(rows), self.technology.cells[kind].leakage)
-                self._sum_up(found, kind, owner, energy)
-        return found
+        cells = self.technology.cells
+        leaks = {
+            kind: np.full(len(rows), cells[kind].leakage)
+            for kind, rows in self.flat.cells.items()
+            if kind in cells
+        }
+        return self._by_place(owned, leaks)
 
     def weights(self) -> Floats:
         """Energy in pJ of one toggle of each net, clock pins left out."""
@@ -418,14 +392,15 @@ class _Machine:
             if pin.name in column
         ]
 
-    def _sum_up(
-        self, found: dict[str, float], kind: str, owner: Callable[[str], str], values: Floats
-    ) -> None:
-        """Add the values of a kind's instances to their places."""
-        if kind in self.technology.cells:
-            for name, value in zip(self.flat.names[kind], values.tolist(), strict=True):
-                place = owner(name)
-                found[place] = found.get(place, 0.0) + value
+    def _by_place(self, owned: Owners, values: Mapping[str, Floats]) -> dict[str, float]:
+        """Sums by place of the values of each library cell's instances."""
+        total = np.zeros(len(owned.names))
+        there: dict[int, None] = {}
+        for kind, each in values.items():
+            if kind in self.technology.cells:
+                np.add.at(total, owned.numbers[kind], each)
+                there |= dict.fromkeys(owned.numbers[kind].tolist())
+        return {owned.names[number]: float(total[number]) for number in there}
 
 
 def _internal(cell: Cell, pin: str) -> float:

@@ -11,23 +11,24 @@ from collections.abc import Mapping
 import numpy as np
 
 from costmodel.groundtruth import sta
-from costmodel.groundtruth.flatten import Ints, flatten
-from costmodel.groundtruth.synthesis import Mapped
+from costmodel.groundtruth.flatten import Ints, owners
 
 #: A path counts for no place in which it stays for a smaller share of its time.
 _SHARE = 0.12
 
 
-def slowest_by_place(netlist: Mapped, places: Mapping[str, str]) -> dict[str, float]:
-    """Delay in ps of the slowest path found for each place; `places` gives the place of each module.
+def slowest_by_place(graph: sta.Graph, places: Mapping[str, str]) -> dict[str, float]:
+    """Delay in ps of the slowest path found for each place of a netlist; `places` has the place of each module.
 
     Of the paths whose last cell is in one place only the slowest is looked at, once from registers and once from
     inputs, so a place may be missing.
     """
-    flat = flatten(netlist.top, netlist.netlists)
-    graph = sta.Graph(flat, netlist.technology, netlist.macros, netlist.trees, netlist.wires)
-    names, numbers = _numbered(graph, places)
-    drivers = np.full(flat.nets + 1, -1)
+    owned = owners(graph.flat, places)
+    names, numbers = (
+        owned.names,
+        np.concatenate([*(owned.numbers[kind] for kind in graph.kinds), np.array([-1])]),
+    )
+    drivers = np.full(graph.flat.nets + 1, -1)
     drivers[graph.target] = graph.instance
     found: dict[str, float] = {}
     for launch in (graph.from_registers(), graph.from_inputs(None)):
@@ -43,15 +44,6 @@ def slowest_by_place(netlist: Mapped, places: Mapping[str, str]) -> dict[str, fl
                 if place >= 0:
                     found[names[place]] = max(found.get(names[place], 0.0), float(times[last]))
     return dict(sorted(found.items()))
-
-
-def _numbered(graph: sta.Graph, places: Mapping[str, str]) -> tuple[list[str], Ints]:
-    """The places, and for each instance the number of its place; a last entry -1 stands for no instance."""
-    names = sorted(set(places.values()))
-    number = {module: names.index(place) for module, place in places.items()}
-    templates = np.array([number[module] for module, _ in graph.flat.templates], np.int64)
-    parts = [templates[graph.flat.origins[kind]] for kind in graph.kinds]
-    return names, np.concatenate([*parts, np.array([-1])])
 
 
 def _last(steps: list[sta.Step], numbers: Ints) -> int:

@@ -1,4 +1,4 @@
-"""A mapped hierarchy as one flat netlist of arrays, for timing."""
+"""A mapped hierarchy as one flat netlist of arrays, and the place of each of its instances."""
 
 from __future__ import annotations
 
@@ -32,6 +32,22 @@ class Flat:
     names: Mapping[str, tuple[str, ...]]
     origins: Mapping[str, Ints] = field(default_factory=dict)
     templates: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Owners:
+    """The place of every instance of a flat netlist: its number in `names`, by cell type in the order of instances."""
+
+    names: tuple[str, ...]
+    numbers: Mapping[str, Ints]
+
+
+def owners(flat: Flat, places: Mapping[str, str]) -> Owners:
+    """The place of every instance: that of the module whose cell it is; `places` has the place of each module."""
+    names = sorted(set(places.values()))
+    number = {module: names.index(place) for module, place in places.items()}
+    templates = np.array([number[module] for module, _ in flat.templates], np.int64)
+    return Owners(tuple(names), {kind: templates[origins] for kind, origins in flat.origins.items()})
 
 
 @dataclass(frozen=True)

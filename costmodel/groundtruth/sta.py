@@ -58,8 +58,11 @@ def analyze(
     buffer trees on heavy nets, for netlists of a recipe that inserts none; `wires` adds wires. `ParamError`
     where the netlist has a combinational loop.
     """
-    flat = flatten(top, netlists)
-    graph = Graph(flat, technology, macros or {}, trees, wires)
+    return slowest(Graph(flatten(top, netlists), technology, macros or {}, trees, wires), input_slew_ps)
+
+
+def slowest(graph: Graph, input_slew_ps: float | None = None) -> Timing:
+    """The slowest paths of a timing graph; `input_slew_ps` is the slew of the inputs, by default that of clocks."""
     results = {}
     for start, launches in (
         ("register", graph.from_registers()),

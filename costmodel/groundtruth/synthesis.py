@@ -19,6 +19,8 @@ from blueprint.errors import ParamError, SpecError
 from costmodel.groundtruth import closure, mapping, rtlil, sta
 from costmodel.groundtruth import recipe as recipes
 from costmodel.groundtruth import wires as wire_models
+from costmodel.groundtruth.flatten import Flat
+from costmodel.groundtruth.flatten import flatten as flattened
 from costmodel.groundtruth.recipe import LEAST
 from costmodel.technology import compact, importing, selection
 from costmodel.technology.liberty import Cell, WireLoad
@@ -154,12 +156,12 @@ class Module:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """Results of a synthesis. Areas in um2; `area_um2` is logic + registers + macros."""
+    """Results of a synthesis. Areas in um2; `area_um2` is combinational cells + registers + macros."""
 
     top: str
     technology: str
     area_um2: float
-    logic_area_um2: float
+    combinational_area_um2: float
     register_area_um2: float
     macro_area_um2: float
     flip_flops: int
@@ -206,11 +208,19 @@ class Mapped:
         return self.recipe == LEAST
 
     @cached_property
+    def flat(self) -> Flat:
+        """The netlist without hierarchy."""
+        return flattened(self.top, self.netlists)
+
+    @cached_property
+    def graph(self) -> sta.Graph:
+        """The timing graph of the netlist."""
+        return sta.Graph(self.flat, self.technology, self.macros, self.trees, self.wires)
+
+    @cached_property
     def timing(self) -> sta.Timing:
         """Static timing of the netlist."""
-        return sta.analyze(
-            self.top, self.netlists, self.technology, self.macros, trees=self.trees, wires=self.wires
-        )
+        return sta.slowest(self.graph)
 
 
 def synthesize(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from costmodel.groundtruth.arrivals import slowest_by_place
+from costmodel.groundtruth.flatten import flatten
+from costmodel.groundtruth.sta import Graph
 from tests.costmodel import tiny
 from tests.costmodel.test_sta import cell, module
 
@@ -18,10 +19,7 @@ REGISTER, INVERTER, SETUP = 26, 16, 30
 
 
 def found(folder: Path, **netlists: Any) -> dict[str, float]:
-    mapped = SimpleNamespace(
-        top="m", netlists=netlists, technology=tiny.technology(folder), macros={}, trees=False, wires=None
-    )
-    return slowest_by_place(mapped, PLACES)  # type: ignore[arg-type]
+    return slowest_by_place(Graph(flatten("m", netlists), tiny.technology(folder), {}), PLACES)
 
 
 def chained(inside: int, behind: int) -> dict[str, Any]:

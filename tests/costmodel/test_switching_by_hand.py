@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from costmodel.groundtruth import activity, waves
-from costmodel.groundtruth.flatten import flatten
+from costmodel.groundtruth.flatten import flatten, owners
 from costmodel.technology import technology
 from costmodel.technology.wire_loads import WireLoad
 
@@ -110,15 +110,18 @@ def chain() -> dict[str, Any]:
 def test_energy_is_that_of_toggles_and_stands_where_the_cells_do() -> None:
     netlists = chain()
     gates = machine(netlists, "top")
-    owner = activity._owners("top", netlists, {"top": "outside", "leaf": "inside"})
-    assert (owner("own"), owner("one.gate"), owner("two.gate")) == ("outside", "inside", "inside")
+    owned = owners(gates.flat, {"top": "outside", "leaf": "inside"})
+    places = [owned.names[number] for number in owned.numbers[INVERTER]]
+    assert dict(zip(gates.flat.names[INVERTER], places, strict=True)) == {
+        "own": "outside", "one.gate": "inside", "two.gate": "inside"
+    }  # fmt: skip
     gates.put("x", 0)
     gates.settle()
     for value in (1, 0, 0, 1):  # three changes in four cycles, in every run
         before = gates.values.copy()
         gates.put("x", value)
         gates.settle(before)
-    found = gates.price(owner, 4)
+    found = gates.price(owned, 4)
     assert found == pytest.approx({"outside": 0.75 * toggle_pj(), "inside": 2 * 0.75 * toggle_pj()})
 
 
@@ -137,7 +140,7 @@ def test_a_toggle_charges_the_wire_of_its_net_once() -> None:
         flatten("top", netlists), netlists["top"]["ports"], technology.load("asap7"), wires
     )
     rate = np.ones(gates.flat.nets)
-    found = gates.price(lambda _: "all", 1, rate)
+    found = gates.price(owners(gates.flat, {"top": "all", "leaf": "all"}), 1, rate)
     assert found == pytest.approx(
         {"all": 3 * toggle_pj(4.0 * 0.5)}
     )  # each net has one reader, or is an output
@@ -163,8 +166,8 @@ def test_glitches_are_those_of_the_sample_for_each_useful_toggle(monkeypatch: py
         np.int64
     )  # one useful toggle a net in four cycles
     mapped = SimpleNamespace(macros=None, trees=None, wires=None)
-    owner = activity._owners("top", netlists, {"top": "outside", "leaf": "inside"})
-    found = activity._glitches(gates, sample, owner, mapped)  # type: ignore[arg-type]
+    owned = owners(gates.flat, {"top": "outside", "leaf": "inside"})
+    found = activity._glitches(gates, sample, owned, mapped)  # type: ignore[arg-type]
     share = 1.5 * 0.25  # glitches for each useful toggle, useful toggles a cycle
     assert found.energies == pytest.approx(
         {"outside": share * toggle_pj(), "inside": 2 * share * toggle_pj()}

@@ -124,7 +124,7 @@ def test_modules_add_up_and_are_mapped_once(tmp_path: Path, tech: Technology) ->
     assert (leaf.instances, leaf.flip_flops, pair.instances) == (2, 4, 1)
     assert pair.total_area_um2 == pytest.approx(pair.area_um2 + 2 * leaf.area_um2)
     assert found.area_um2 == pytest.approx(pair.total_area_um2)
-    assert found.area_um2 == pytest.approx(found.logic_area_um2 + found.register_area_um2)
+    assert found.area_um2 == pytest.approx(found.combinational_area_um2 + found.register_area_um2)
     assert synthesize(tmp_path, PAIR, tech) == found
     assert set(synthesize(tmp_path, PAIR, tech, flatten=True).modules) == {"pair"}
 

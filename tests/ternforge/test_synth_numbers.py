@@ -22,7 +22,7 @@ FOUND = synthesis.Synthesis(
     top="top",
     technology="asap7",
     area_um2=12345.0,
-    logic_area_um2=12000.0,
+    combinational_area_um2=12000.0,
     register_area_um2=300.0,
     macro_area_um2=45.0,
     flip_flops=777,
@@ -48,6 +48,11 @@ def test_measured_numbers_are_those_of_synthesis(answer: dict[str, Any]) -> None
     numbers = {"area_um2": 12345.0, "flip_flops": 777, "critical_path_ps": 800.0, "clock_mhz": 1250.0}
     assert {key: answer[key] for key in numbers} == numbers
     assert answer["measured"]["flip_flops"] == 777
+    assert (
+        answer["logic_area_um2"] == 12345.0 - 45.0
+    )  # cells of both kinds; what has no registers has another name
+    assert answer["measured"]["combinational_area_um2"] == 12000.0
+    assert "logic_area_um2" not in answer["measured"]
 
 
 def test_predicted_numbers_are_those_of_the_model(answer: dict[str, Any]) -> None:
