@@ -244,6 +244,8 @@ wires:
     [
         ("start: 5", "start: abc", "model.delay.start: start must be a number, not 'abc'"),
         ("start: 5", "start: -5", "model.delay.start: start must be at least 0, not -5"),
+        ("start: 5", "start: 5, wires: -1", "model.delay.wires: wires must be at least 0, not -1"),
+        ("start: 5", "start: 5, wires: x", "model.delay.wires: wires must be a number, not 'x'"),
         (
             "leakage: {source: s, value: 0.5}",
             "leakage: {source: s, value: -1e9}",
