@@ -34,7 +34,7 @@ from costmodel.groundtruth import (
     sta,
 )
 from costmodel.groundtruth import wires as wire_models
-from costmodel.groundtruth.flatten import flatten
+from costmodel.groundtruth.flatten import flatten, owners
 from costmodel.groundtruth.recipe import BUFFERED, LEAST
 from costmodel.groundtruth.synthesis import Mapped, summary
 from costmodel.technology import compact, importing, liberty, selection, technology
@@ -260,7 +260,7 @@ def timed(seed: int) -> dict[str, Any]:
         found[name] = {
             "classes": dict(timing.classes),
             "path": list(timing.path),
-            "places": arrivals.slowest_by_place(mapped, place),
+            "places": arrivals.slowest_by_place(mapped.graph, place),
             "summary": json.loads(json.dumps(asdict(summary(mapped)))),
         }
     mapped = design(seed)
@@ -327,7 +327,7 @@ def switched(seed: int) -> dict[str, Any]:
     mapped = design(seed)
     flat = flatten("top", mapped.netlists)
     machine = activity._Machine(flat, mapped.netlists["top"]["ports"], mapped.technology, mapped.wires)
-    owner = activity._owners("top", mapped.netlists, {"top": "outside", "leaf": "inside"})
+    owner = owners(flat, {"top": "outside", "leaf": "inside"})
     random = np.random.default_rng(seed)
     machine.settle()
     machine.counting = True
