@@ -258,7 +258,7 @@ class FloatConvert(FloatBlock):
     ) -> None:
         self.source, self.target = source, target
         name = f"fp_convert_{source.name}_{suffix(target, flush)}"
-        chain = steps(source, target, flush, bool(stages))
+        chain = steps(source, target, flush, stages != 0)
         super().__init__(
             name, {"a": source.width}, target.width, chain, CONVERT_DELAYS[-len(chain) :], stages, handshake,
             free=free, quick=quick,
@@ -279,7 +279,7 @@ class IntToFloat(FloatBlock):
         quick: bool = False,
     ) -> None:
         self.format, self.width = fmt, check_integer_width(width)
-        name, chain = f"fp_from_int{width}_{fmt.name}", from_integer_steps(fmt, width, bool(stages))
+        name, chain = f"fp_from_int{width}_{fmt.name}", from_integer_steps(fmt, width, stages != 0)
         super().__init__(
             name, {"a": width}, fmt.width, chain, CONVERT_DELAYS, stages, handshake, free=free, quick=quick
         )
