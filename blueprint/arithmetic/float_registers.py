@@ -29,7 +29,12 @@ def held(steps: Sequence[Left], delays: tuple[int, ...], stages: Number, limit: 
 
 def ready(exponent: Number, fraction: Number) -> dict[str, Number]:
     """What rounding takes: exponent field, significand with its leading bit, guard bit and sticky bit."""
-    return {"base": exponent, "significand": fraction + 1, "guard": 1, "sticky": 1}
+    return {"base": exponent, **digits(fraction)}
+
+
+def digits(fraction: Number) -> dict[str, Number]:
+    """What rounding takes beside the exponent field."""
+    return {"significand": fraction + 1, "guard": 1, "sticky": 1}
 
 
 def adder(

@@ -12,11 +12,15 @@ from amaranth.hdl import Module
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic import floating
+from blueprint.arithmetic.floating import BF16, FP16, FP32, FloatFormat
 from blueprint.arithmetic.quantization import LEVELS
 from blueprint.families.vector import VectorSpec
-from blueprint.families.vector.parameters import ONE
+from blueprint.families.vector import stages as vector_stages
+from blueprint.families.vector.parameters import ONE, SUM_WIDTH
 from blueprint.unit import TO_FIXED, TO_FLOAT
 from generator import emission
+from generator.arithmetic.floating import FloatConvert, IntToFloat
+from generator.block import Block
 from generator.export import write_hardware
 from generator.families.vector.factor import Factor
 from generator.families.vector.front import FloatUser
@@ -109,11 +113,32 @@ def test_the_factor_of_short_rows_has_no_equal_registers(
         product_stages=products,
         dots=True,
     )
-    emitted = emission.emit(Factor(spec))
-    (tmp_path / "factor.v").write_text("\n".join(emitted.modules.values()))
+    assert in_gates(tmp_path, Factor(spec)) == sum(
+        unit.flip_flops for unit in spec.units() if unit.place == "factor"
+    )
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3])
+@pytest.mark.parametrize("fmt", [FP16, BF16, FP32], ids=lambda fmt: fmt.name)
+def test_registers_inside_conversions_are_those_of_their_gates(
+    tmp_path: Path, fmt: FloatFormat, stages: int
+) -> None:
+    spec = VectorSpec(
+        **BARE, lanes=1, length_max=8, rows_max=2, format=fmt.name, adder_stages=2, product_stages=stages
+    )
+    shape = {"stages": stages, "free": True, "quick": True}
+    whole = IntToFloat(spec.inside, SUM_WIDTH, **shape)
+    assert in_gates(tmp_path, whole) == int(vector_stages.whole_bits(spec))
+    port = FloatConvert(spec.outside, spec.inside, flush=True, **shape)
+    assert in_gates(tmp_path, port) == int(vector_stages.port_bits(spec))
+
+
+def in_gates(folder: Path, block: Block) -> int:
+    """Flip-flops of a block, without the blocks inside it, when words have become gates."""
+    emitted = emission.emit(block)
+    (folder / "block.v").write_text("\n".join(emitted.modules.values()))
     others = [f"blackbox {name}" for name in emitted.modules if name != emitted.top]
-    lines = ["read_verilog -sv factor.v", *others, f"hierarchy -top {emitted.top}", "proc", *GATES]
-    yosys.run("\n".join(lines), cwd=tmp_path, timeout_s=100)
-    cells = json.loads((tmp_path / "gates.json").read_text())["modules"][emitted.top]["cells"]
-    found = sum("DFF" in cell["type"] for cell in cells.values())
-    assert found == sum(unit.flip_flops for unit in spec.units() if unit.place == "factor")
+    lines = ["read_verilog -sv block.v", *others, f"hierarchy -top {emitted.top}", "proc", *GATES]
+    yosys.run("\n".join(lines), cwd=folder, timeout_s=100)
+    cells = json.loads((folder / "gates.json").read_text())["modules"][emitted.top]["cells"]
+    return sum("DFF" in cell["type"] for cell in cells.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from blueprint.arithmetic import float_registers, floating, products
-from blueprint.arithmetic.float_registers import Left, held, ready
+from blueprint.arithmetic.float_registers import Left, digits, held, ready
 from blueprint.arithmetic.floating import FP32
 from blueprint.arithmetic.products import CHOSEN_BITS
 from blueprint.families.vector.parameters import (
@@ -47,11 +47,14 @@ def product_bits(p: VectorParameters, signed: Number) -> Number:
 
 def port_steps(p: VectorParameters) -> tuple[Left, ...]:
     """Values behind the steps of a conversion from a format with fewer exponents at the ports: unpack, count, shift."""
-    e, f, flags = EXPONENT_BITS, p.fraction, {"sign": 1, **_SPECIAL}
+    f, flags = p.fraction, {"sign": 1, **_SPECIAL}
+    # Numbers lie about 1: of the upper bits of their exponents one stands for all.
+    outside = p.element_width - 1 - f
+    base = {"low": outside, "high": 1}
     return (
-        {"word": f + 1, "exponent": e + 1, **flags},
-        {"word": f + 1, "amount": bit_length(f), "base": e, **flags},
-        {**ready(e, f), **flags},
+        {"word": f + 1, "exponent": outside, **flags},
+        {"word": f + 1, "amount": bit_length(f), **base, **flags},
+        {**base, **digits(f), **flags},
     )
 
 
@@ -64,12 +67,12 @@ def port_bits(p: VectorParameters) -> Number:
 
 def whole_steps(p: VectorParameters) -> tuple[Left, ...]:
     """Values behind the steps of a conversion from a sum: magnitude, count, shift."""
-    e, sign = EXPONENT_BITS, {"sign": 1}
-    count = {"amount": bit_length(SUM_WIDTH - 1), "base": e}
+    sign, amount = {"sign": 1}, bit_length(SUM_WIDTH - 1)
+    # The exponent is the amount and a constant; of its bits above those of the amount one stands for all.
     return (
         {"word": SUM_WIDTH, **sign},
-        {"word": SUM_WIDTH, **count, **sign},
-        {**ready(e, p.fraction), **sign},
+        {"word": SUM_WIDTH, "amount": amount, **sign},
+        {"low": amount, "high": 1, **digits(p.fraction), **sign},
     )
 
 
