@@ -79,7 +79,7 @@ class _Short(Chain):
         if self.place == "exp2" or (self.place == "product" and a.exact):
             quick = self.stages >= fine[self.place]
         else:
-            quick = self.place == "normalize" or bool(a.sums_are_floats)
+            quick = self.place == "normalize" or a.sums_are_floats == 1
         return Wires(m, f"step{number}_", quick=quick)
 
 
