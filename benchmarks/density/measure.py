@@ -13,7 +13,17 @@ from typing import Any
 
 from benchmarks import attention_clock, carry_save
 from benchmarks.density.search import GOALS, case_of, stated
-from benchmarks.density.spaces import ARRAYS, ATTENTION, BY_LABEL, FAST_ARRAYS, KEYS, TABLES, TOKENS, Case
+from benchmarks.density.spaces import (
+    ARRAYS,
+    ATTENTION,
+    BY_LABEL,
+    FAST_ARRAYS,
+    KEYS,
+    TABLES,
+    TOKENS,
+    WIDE_TABLES,
+    Case,
+)  # fmt: skip
 from blueprint import registry
 from blueprint.files.document import read_text
 from blueprint.spec import Spec
@@ -55,6 +65,9 @@ def tried() -> Iterator[tuple[str, str, Spec]]:
     for label, parameters in FAST_ARRAYS.items():
         array = registry.get(ARRAYS).from_mapping(parameters)
         yield f"{ARRAYS}, {label}", "a register behind every step", array
+    for label, parameters in WIDE_TABLES.items():
+        tables = registry.get(TABLES).from_mapping(parameters)
+        yield f"{TABLES}, {label}", "many tables of one activation", tables
 
 
 def wanted(predicted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -230,4 +230,10 @@ FAST_ARRAYS: Mapping[str, Mapping[str, object]] = {
     "INT8 x INT8": {**_FAST, **_ROW, "weight_width": 8},
     "INT8 x ternary": {**_FAST, **_ROW, "weight_width": 2},
 }  # fmt: skip
+#: Tables of one activation each, so many that shell and accumulators hardly count, by the numbers of their case.
+WIDE_TABLES: Mapping[str, Mapping[str, object]] = {
+    "INT8": {"mu": 1, "lut_count": 256, "fetch_count": 32, "n_tile": 32, "act_width": 8, "reduction_register": True,
+             "carry_save_sums": True, "resolve_cycles": 4, "reduction_stages": 1,
+             "k_max": 6912, "n_max": 6912, "m_max": TOKENS},
+}  # fmt: skip
 BY_LABEL: Mapping[str, Case] = {case.label: case for case in CASES}
