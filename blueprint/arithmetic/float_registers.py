@@ -87,7 +87,8 @@ def multiplier(
 ) -> tuple[Left, ...]:
     """Values behind the steps of a multiplier of any numbers: two ``rows``, their sum, count, shift, round."""
     flags: Left = {"sign": 1, "special": infinities, "nan": 1}
-    bias = (1 << (exponent - 1)) - 1
+    # Columns of designs hold integers too, which have no exponent.
+    bias = (1 << larger(exponent, 1) - 1) - 1
     left = fraction + 1
     lowest, highest = 3 - bias, 2 * ((1 << exponent) - 1) - bias + 1
     amount, base = bit_length(larger(left, left + 1 - lowest)), bit_length(highest)

@@ -17,7 +17,7 @@ from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import Gemm
 from costmodel.groundtruth import activity, waves
-from costmodel.groundtruth.flatten import flatten
+from costmodel.groundtruth.flatten import flatten, owners
 from costmodel.groundtruth.recipe import LEAST
 from costmodel.groundtruth.synthesis import Mapped, mapped
 from costmodel.technology import function, technology
@@ -234,7 +234,7 @@ def test_energy_of_a_pulse_is_that_of_two_toggles() -> None:
         machine.settle(before)
         sample.take(before)
     netlist = Mapped("hazard", {}, found, tech, LEAST, None, None, "", {})
-    glitches = activity._glitches(machine, sample, lambda _: "all", netlist)
+    glitches = activity._glitches(machine, sample, owners(flat, {"hazard": "all"}), netlist)
     cell = tech.cells["XOR2xp5_ASAP7_75t_R"]
     pulses = glitches.energies["all"] / activity._internal(cell, "Y")
     assert pulses == pytest.approx(2.0)  # no pin is driven by the output

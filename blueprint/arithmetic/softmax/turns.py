@@ -53,7 +53,8 @@ def ending(stages: int) -> Ending:
 def ending_cycles(stages: Number) -> Number:
     """Cycles from the last key of a row to its sum."""
     table: Any = np.array([ending(count).cycles for count in range(SUM_STAGES_LIMIT + 1)])
-    found = table[np.asarray(stages)]
+    # Columns of designs may hold what no design can have.
+    found = table[np.clip(stages, 0, SUM_STAGES_LIMIT)]
     return found if np.ndim(stages) else int(found)
 
 
