@@ -72,13 +72,16 @@ _WHY = {
     ),
     "integer attention": (
         "With `memory_free` a running sum moves and adds in one cycle, since the next key needs it; with "
-        "`scaled` the words of the partial products of a share are added in one step."
+        "`scaled` a full FIFO holds back what is in front of it in the same cycle."
     ),
     "fixed attention": (
-        "A fixed-point sum becomes a float in one step: search for the leading one in all its bits, move, "
-        "round."
+        "The partial products of a score become few words in one step; those of 256 a cycle were not "
+        "synthesized with registers in all others."
     ),
-    "float attention": ("The products of a score are added by a tree of FP32 adders in one cycle."),
+    "float attention": (
+        "Heads of 8 are the largest that were synthesized with registers between the steps of all operations; they "
+        "reach the clock, with sums that take turns."
+    ),
 }
 GOALS = (
     Goal("INT8 tables, clock", (f"{TABLES}, INT8",), CLOCK, 0.86, 2.0, "", _TABLES_ELSEWHERE),
