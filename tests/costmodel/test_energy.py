@@ -11,7 +11,7 @@ from blueprint.errors import ParamError
 from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.workloads.tasks import Gemm
 from costmodel.groundtruth import activity, gate_code
-from costmodel.groundtruth.flatten import flatten
+from costmodel.groundtruth.flatten import flatten, owners
 from costmodel.model import estimate
 from costmodel.technology import function, technology
 from generator.export import write_hardware
@@ -64,7 +64,8 @@ def _toggler() -> dict[str, object]:
 def test_a_toggling_flip_flop_toggles_every_cycle() -> None:
     netlists = {"toggler": _toggler()}
     tech = technology.load("asap7")
-    machine = activity._Machine(flatten("toggler", netlists), netlists["toggler"]["ports"], tech)  # type: ignore[index]
+    flat = flatten("toggler", netlists)
+    machine = activity._Machine(flat, netlists["toggler"]["ports"], tech)  # type: ignore[index]
     machine.settle()
     seen = []
     for _ in range(10):
@@ -73,7 +74,7 @@ def test_a_toggling_flip_flop_toggles_every_cycle() -> None:
         machine.settle(before)
         seen.append(machine.read("q"))
     assert seen == [seen[0], 1 - seen[0]] * 5
-    energies = machine.price(lambda _: "all", 10)
+    energies = machine.price(owners(flat, {"toggler": "all"}), 10)
     cells = tech.cells
     inverter, flip_flop = cells["INVx1_ASAP7_75t_R"], cells["DFFHQNx1_ASAP7_75t_R"]
     half = 0.5e-3 * tech.voltage**2

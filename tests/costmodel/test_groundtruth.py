@@ -440,8 +440,8 @@ CALIBRATED: dict[str, list[str]] = {
         "24595bd0b8d57558",
         "b09456477192b1f4",
         "4b6000d2c4a821ad",
-        "c83b95317b01e052",
-        "ef60a85747d878ec",
+        "5d13858c107aeae6",
+        "1ceddd816f0e50ea",
     ],
     "systolic": [
         "3fb5b794031e6e85",

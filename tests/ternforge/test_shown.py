@@ -89,7 +89,7 @@ def test_layers_of_several_kinds_have_the_sizes_of_all() -> None:
         assert session.size_columns(layers) == ["rows", "length", "temperature"]
     answer = {
         "design": "d", "workload": "w", "layers": [{**one, "utilization": 0.5} for one in (drawn, plain)],
-        "cycles": 14, "macs": 7, "utilization": 0.5, "stalls": {}, "checked": 0,
+        "cycles": 14, "macs": 7, "utilization": 0.5, "stalls": {}, "checked": 0, "mismatches": 0,
     }  # fmt: skip
     shown = [line.split() for line in simulate.lines(answer)]
     assert shown[1:4] == [
