@@ -179,8 +179,8 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     ),
     "an estimate of more sequences than a system without programs takes": (
         lambda _: ["estimate", EXAMPLES / "hbm_2b4t" / "system.yaml", "--batch", 2],
-        "Batch must be 1 for a system without programs, not 2: Work of a compiled system must be run by its units, "
-        "and a host runs some",
+        "Batch must be 1 for a system without programs, not 2: Work positions must be run by a unit for "
+        "hardware of a whole system, not by the host",
     ),
     "a part of a trace of nothing": (
         lambda _: ["simulate", SYSTEM, "--window", "L1"],
