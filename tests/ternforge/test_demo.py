@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from ternforge import demo
 from ternforge.demo import comparison
+from ternforge.verbs.apply import apply
+from ternforge.verbs.estimate import estimate
 
 ESTIMATED = {
     "logic_area_um2": 105.0,
@@ -118,3 +121,25 @@ def test_a_decoder_that_writes_other_text_is_a_failure(
     )
     assert demo.main([str(tmp_path)]) == 1
     assert capsys.readouterr().out.splitlines()[-2:][0] == "  ok is False"
+
+
+def test_the_table_of_the_readme_predicts_what_the_demo_does(tmp_path: Path) -> None:
+    """The measured column needs a tool chain; the one beside it is the estimate of the knee of the demo's space."""
+    demo._explore(tmp_path / "study")
+    design = tmp_path / "design.yaml"
+    apply(tmp_path / "study", "knee", design)
+    rows, _ = comparison(estimate(design, workload=demo.LAYER), VERIFIED, SYNTHESIZED)
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    (shown,) = re.findall(
+        r"```text\n +predicted  measured.*?```", readme.read_text(encoding="utf-8"), re.DOTALL
+    )
+    stated = {
+        name: predicted
+        for name, predicted, *_ in (re.split(" {2,}", line) for line in shown.split("\n")[2:-1])
+    }
+    texts = {
+        str(name): f"{number:,}" if isinstance(number, int) else str(number) for name, number, *_ in rows
+    }
+    simulated = "cycles, simulator and RTL"
+    assert stated.keys() == texts.keys() and stated[simulated] == stated["cycles, analytic and RTL"]
+    assert {**stated, simulated: ""} == {**texts, simulated: ""}
