@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -28,6 +28,15 @@ ALLOWED = (
 def unexpected(reason: str) -> bool:
     """True if no test may be skipped for this reason."""
     return not any(re.fullmatch(allowed, reason, re.DOTALL) for allowed in ALLOWED)
+
+
+def if_written_by_others(record: Mapping[str, Any]) -> None:
+    """Skip a test that compares Verilog where other versions than those of the ``record`` write it here."""
+    from benchmarks import golden  # pytest loads this file for every test
+
+    here = golden.writers()
+    if record["writers"] != here:
+        pytest.skip(f"Verilog was recorded with {record['writers']}, not {here}")
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import golden
+from tests import skips
 from tests.systems import recorded
 
 KEPT = recorded.kept()
@@ -61,8 +61,7 @@ def test_estimates_are_the_recorded_ones(technology: str) -> None:
 
 @pytest.mark.parametrize("name", recorded.EMITTED)
 def test_files_are_the_recorded_ones(name: str) -> None:
-    if KEPT["writers"] != golden.writers():
-        pytest.skip(f"Verilog was recorded with {KEPT['writers']}, not {golden.writers()}")
+    skips.if_written_by_others(KEPT)
     check(recorded.files(name), "files", name)
 
 
