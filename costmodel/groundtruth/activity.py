@@ -3,9 +3,10 @@
 The design is driven as in a system: sizes are written over AXI4-Lite, every stream always offers a beat, and results
 are always taken. Each bit of a 64-bit word is a run of its own: data differ between runs and control does not, so 64
 runs cost as much as one. A toggle costs half of the capacitance of pins and wire times voltage squared, plus the
-library's internal energies; clock pins switch twice a cycle, behind a clock gate in the cycles that it is open. These runs have no delays and all gates switch at once,
-so every toggle they count is useful. Glitches are the further toggles of a sample of the same cycles, simulated with
-delays (:mod:`costmodel.groundtruth.waves`). The clock tree is not counted, nor are wires where the recipe has none.
+library's internal energies; clock pins switch twice a cycle, behind a clock gate in the cycles that it is open. These
+runs have no delays and all gates switch at once, so every toggle they count is useful. Glitches are the further toggles
+of a sample of the same cycles, simulated with delays (:mod:`costmodel.groundtruth.waves`). The clock tree is not
+counted, nor are wires where the recipe has none.
 """
 
 from __future__ import annotations

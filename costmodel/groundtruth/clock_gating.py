@@ -30,7 +30,7 @@ Netlist = dict[str, Any]
 def gate(technology: Technology) -> ClockGate:
     """The clock gate of a library; `ParamError` where it has none."""
     name = technology.roles.clock_gate
-    found = clock_gate(technology.cells[name]) if name in technology.cells else None
+    found = clock_gate(technology.cells[name]) if name is not None else None
     if found is None:
         raise ParamError(
             f"Recipe must be one without clock gates for {technology.name}, whose technology file names no clock gate "
@@ -57,7 +57,8 @@ def find(technology: Technology) -> str:
 def group(technology: Technology) -> str:
     """Yosys commands that put an abstract gate before each group of registers, once memories are registers."""
     pins = f"{_ENABLE}:{_CLOCK}:{_GATED}"  # clockgate counts cells, so each has to be of one bit
-    return f"{find(technology)}simplemap t:$dffe\nclockgate -pos {CELL} {pins} -min_net_size {least(technology)}\nopt_clean\n"
+    put = f"clockgate -pos {CELL} {pins} -min_net_size {least(technology)}"
+    return f"{find(technology)}simplemap t:$dffe\n{put}\nopt_clean\n"
 
 
 def declare(module: Netlist) -> None:

@@ -11,7 +11,9 @@ from costmodel.words import BUFFERED as BUFFERED
 from costmodel.words import GATED as GATED
 from costmodel.words import LEAST as LEAST
 from costmodel.words import RECIPES as RECIPES
-from costmodel.words import STANDARD as STANDARD  # for a file without a recipe: not calibrated, or by another version
+from costmodel.words import (
+    STANDARD as STANDARD,  # for a file without a recipe: not calibrated, or by another version
+)
 
 
 def of(technology: Technology) -> str:

@@ -156,7 +156,10 @@ class Module:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """Results of a synthesis. Areas in um2; `area_um2` is combinational cells (clock gates among them) + registers + macros."""
+    """Results of a synthesis. Areas in um2; `area_um2` is combinational cells + registers + macros.
+
+    Clock gates are combinational cells.
+    """
 
     top: str
     technology: str
@@ -292,7 +295,12 @@ def mapped(
 
 
 def sized(
-    design: str | Path, technology: Technology, *, style: str, period_ps: float, recipe: str = recipes.BUFFERED
+    design: str | Path,
+    technology: Technology,
+    *,
+    style: str,
+    period_ps: float,
+    recipe: str = recipes.BUFFERED,
 ) -> Mapped:
     """The netlist of a design whose modules all have one style, with buffers and wires, sized once for a period.
 
@@ -431,9 +439,7 @@ def _lowering(technology: Technology, style: str, gated: bool) -> str:
     """Yosys commands that lower a module to adders, registers and simple gates, and gate its clocks."""
     registers = " ".join(f"-cell {kind} 01" for kind in _register_kinds(technology))
     extract = "extract_fa -fa" if technology.roles.full_adder and style != "gates" else ""
-    enables, gates = (
-        (clock_gating.find(technology), clock_gating.group(technology)) if gated else ("", "")
-    )
+    enables, gates = (clock_gating.find(technology), clock_gating.group(technology)) if gated else ("", "")
     return _LOWER.format(registers=registers, extract=extract, enables=enables, gates=gates)
 
 

@@ -172,8 +172,8 @@ def _cell(cell: Cell) -> str:
     pins = "\n".join(
         _pin(pin, [arc for arc in cell.arcs if arc.pin == pin.name], words.get(pin.name)) for pin in cell.pins
     )
-    gate = f"    clock_gating_integrated_cell : {cell.clock_gate};\n" if cell.clock_gate else ""
-    return f"  cell ({cell.name}) {{\n    area : {cell.area:.6g};\n{gate}{_state(cell)}{pins}\n  }}"
+    kind = f"    clock_gating_integrated_cell : {cell.clock_gate};\n" if cell.clock_gate else ""
+    return f"  cell ({cell.name}) {{\n    area : {cell.area:.6g};\n{kind}{_state(cell)}{pins}\n  }}"
 
 
 def _state(cell: Cell) -> str:

@@ -1,4 +1,4 @@
-"""Clock gates: the netlist computes what the one with multiplexers does, is smaller, and is timed and priced as it is."""
+"""Clock gates: the netlist computes what the one with multiplexers does, is smaller, and is timed and priced so."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from costmodel.groundtruth.flatten import owners
 from costmodel.groundtruth.recipe import BUFFERED, GATED
 from costmodel.technology import roles, technology
 from costmodel.technology.liberty import Arc, Cell, Pin
+from generator.export import write_hardware
 from tests.costmodel import tiny
 from tests.costmodel.gates import Gates
-from generator.export import write_hardware
 
-KEEP = """module keep (input clk, rst_n, input [1:0] en, input [19:0] a, input [2:0] b, output reg [19:0] y, output reg [2:0] z,
-             output reg [7:0] free);
+KEEP = """module keep (input clk, rst_n, input [1:0] en, input [19:0] a, input [2:0] b,
+             output reg [19:0] y, output reg [2:0] z, output reg [7:0] free);
   always @(posedge clk) begin
     free <= a[7:0];
     if (!rst_n) y <= 0; else if (en[0]) y <= y + a;
@@ -39,7 +39,9 @@ endmodule"""
 GATED_LIBRARIES = ("asap7", "sky130hd")
 
 
-def mapped(folder: Path, rtl: str, name: str = "asap7", recipe: str = GATED, **given: Any) -> synthesis.Mapped:
+def mapped(
+    folder: Path, rtl: str, name: str = "asap7", recipe: str = GATED, **given: Any
+) -> synthesis.Mapped:
     top = re.findall(r"module (\w+)", rtl)[-1]
     (folder / f"{top}.v").write_text(rtl)
     return synthesis.mapped(folder / f"{top}.v", name, top=top, recipe=recipe, flatten=True, **given)
@@ -60,7 +62,9 @@ def test_gated_registers_take_and_keep_what_multiplexers_would(tmp_path: Path, n
         values = {
             "clk": np.zeros(64, int),
             "rst_n": np.full(64, int(cycle not in (0, 7))),
-            "en": lanes.integers(0, 4, 64) if cycle else np.full(64, 3),  # what stands in them at first is not known
+            "en": lanes.integers(0, 4, 64)
+            if cycle
+            else np.full(64, 3),  # what stands in them at first is not known
             "a": lanes.integers(0, 2**20, 64),
             "b": lanes.integers(0, 8, 64),
         }
@@ -80,7 +84,9 @@ def test_a_gate_stands_where_it_is_smaller_than_the_multiplexers(tmp_path: Path,
     few, enough = (WIDE.format(last=width - 1) for width in (least - 1, least))
     assert len(gates(mapped(tmp_path, few, name))) == 0
     assert len(gates(mapped(tmp_path, enough, name))) == 1
-    areas = [synthesis.summary(mapped(tmp_path, enough, name, recipe)).area_um2 for recipe in (BUFFERED, GATED)]
+    areas = [
+        synthesis.summary(mapped(tmp_path, enough, name, recipe)).area_um2 for recipe in (BUFFERED, GATED)
+    ]
     assert areas[1] < areas[0]
 
 
@@ -161,7 +167,14 @@ def test_clocks_behind_a_closed_gate_cost_nothing(tmp_path: Path) -> None:
 def _design(kind: str) -> Spec:
     if kind == "tables":
         return TernaryLutSpec(
-            mu=2, lut_count=2, fetch_count=2, act_width=8, k_max=32, n_max=8, carry_save_sums=True, resolve_cycles=2
+            mu=2,
+            lut_count=2,
+            fetch_count=2,
+            act_width=8,
+            k_max=32,
+            n_max=8,
+            carry_save_sums=True,
+            resolve_cycles=2,
         )
     if kind == "arrays":
         return SystolicSpec(
@@ -179,7 +192,9 @@ def results(machine: Any, manifest: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["tables", "arrays", "attention"])
-def test_gated_designs_compute_the_same_every_cycle(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gated_designs_compute_the_same_every_cycle(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All outputs of 64 runs in every cycle; the gated netlist is smaller and its clocks cost less."""
     spec = _design(kind)
     manifest = write_hardware(spec, tmp_path)
