@@ -183,7 +183,7 @@ def test_netlist_is_written_with_its_cells_and_constraints(
     [
         (["--period", "0"], "Period must be above 0 ps and finite, not 0"),
         (["--period", "-4"], "Period must be above 0 ps and finite, not -4"),
-        (["--recipe", "fast"], "Recipe must be one of area/4, buffered/1, not 'fast'"),
+        (["--recipe", "fast"], "Recipe must be one of area/4, buffered/1, gated/1, not 'fast'"),
     ],
 )
 def test_recipe_that_cannot_be_writes_nothing(
