@@ -24,8 +24,8 @@ from blueprint.errors import ParamError
 from blueprint.spec import Spec
 from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import Task
-from costmodel.groundtruth import gate_code, sta, waves
-from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints, Owners, owners
+from costmodel.groundtruth import clock_gating, gate_code, sta, waves
+from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints, Owners, owners, port_nets
 from costmodel.groundtruth.synthesis import Mapped, mapped
 from costmodel.technology import function
 from costmodel.technology.liberty import Cell, WireLoad
@@ -212,7 +212,7 @@ def _glitches(
     )
 
 
-@dataclass
+@dataclass(frozen=True)
 class _FlipFlops:
     """The flip-flops of one kind: next state and outputs as code, nets of the inputs, and what opens their clocks."""
 
@@ -245,9 +245,9 @@ class _Machine:
         self.values[1] = _ALL
         self.toggles = np.zeros(flat.nets, np.int64)
         self.counting = False
-        self.pins = _port_nets(flat, ports)
+        self.pins = port_nets(flat, ports)
         self._flip_flops: list[_FlipFlops] = []
-        self.opens = _opens(flat, technology)
+        self.opens = clock_gating.opens(flat, technology)
         self.opened = np.zeros(flat.nets, np.int64)
         self._memories: list[tuple[dict[str, Ints], NDArray[np.uint64], str]] = []
         self.accesses: dict[str, Accesses] = {}
@@ -338,7 +338,7 @@ class _Machine:
         for nets, store, kind in self._memories:
             self._access(nets, store, kind)
         for flip_flops, state in zip(self._flip_flops, taken, strict=True):
-            flip_flops.state = state
+            flip_flops.state[:] = state
             for code, net in flip_flops.outputs:
                 values[net] = code(state, ~state)
 
@@ -444,17 +444,6 @@ class _Machine:
         return {owned.names[number]: float(total[number]) for number in there}
 
 
-def _opens(flat: Flat, technology: Technology) -> Ints:
-    """For each net, where it is the clock of a register, the net that has to be 1 for the clock to rise: 1 if none."""
-    found = np.ones(flat.nets, np.int64)
-    for kind, rows in flat.cells.items():
-        gate = clock_gate(technology.cells[kind]) if kind in technology.cells else None
-        if gate is not None:
-            column = {pin: index for index, pin in enumerate(flat.pins[kind])}
-            found[rows[:, column[gate.output]]] = rows[:, column[gate.enable]]
-    return found
-
-
 def _internal(cell: Cell, pin: str) -> float:
     """Internal energy of one toggle of a pin in pJ: the mean of rise and fall over all causes."""
     values = [
@@ -465,19 +454,6 @@ def _internal(cell: Cell, pin: str) -> float:
         if table
     ]
     return sum(values) / len(values) if values else 0.0
-
-
-def _port_nets(flat: Flat, ports: Mapping[str, Any]) -> dict[str, Ints]:
-    """Nets of the top's ports, which `flatten` lists side by side in order."""
-    sides = {"input": flat.inputs, "output": flat.outputs}
-    begin = {"input": 0, "output": 0}
-    found = {}
-    for name, item in ports.items():
-        side = "input" if item["direction"] == "input" else "output"
-        width = len(item["bits"])
-        found[name] = sides[side][begin[side] : begin[side] + width]
-        begin[side] += width
-    return found
 
 
 def _levels(

@@ -12,7 +12,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from blueprint.errors import ParamError
+from costmodel.groundtruth.flatten import Flat, Ints
 from costmodel.technology.roles import ClockGate, clock_gate
 from costmodel.technology.technology import Technology
 
@@ -125,3 +128,14 @@ def _instance(chosen: ClockGate, enable: list[Any], clock: list[Any], output: An
         "port_directions": directions,
         "connections": pins | ties,
     }
+
+
+def opens(flat: Flat, technology: Technology) -> Ints:
+    """For each net, where it is the clock of a register, the net that has to be 1 for the clock to rise: 1 if none."""
+    found = np.ones(flat.nets, np.int64)
+    for kind, rows in flat.cells.items():
+        gate = clock_gate(technology.cells[kind]) if kind in technology.cells else None
+        if gate is not None:
+            column = {pin: index for index, pin in enumerate(flat.pins[kind])}
+            found[rows[:, column[gate.output]]] = rows[:, column[gate.enable]]
+    return found
