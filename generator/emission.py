@@ -133,8 +133,8 @@ def _instances(top: Block, blocks: dict[str, Block]) -> dict[str, int]:
 def _apart(text: str) -> str:
     """The same RTLIL with unused wires behind wide ones, which Yosys removes again.
 
-    Yosys (0.70) hashes a bit by the number of its wire's name and its place in the wire. Bits of wide wires whose names follow
-    each other fall on the same hashes, so that cleaning words of 300,000 bits took eight times as long.
+    Yosys (0.70) hashes a bit by the number of its wire's name and its place in the wire. Bits of wide wires whose names
+    follow each other fall on the same hashes, so that cleaning words of 300,000 bits took eight times as long.
     """
     widest: dict[str, int] = {}
     for width, name in _WIRE.findall(text):

@@ -68,7 +68,9 @@ def test_generate_says_how_much_of_the_whole_is_made(
 
 def test_names_of_wide_wires_are_apart_where_yosys_first_reads_them() -> None:
     low, narrow, wide = "wire width 9 \\low", "wire width 4 \\narrow", "wire width 1280 output 3 \\wide"
-    text = "\n".join(f"  {wire}" for wire in (low, narrow, wide, "wire width 2560 \\low", "wire width 1023 \\below"))
+    text = "\n".join(
+        f"  {wire}" for wire in (low, narrow, wide, "wire width 2560 \\low", "wire width 1023 \\below")
+    )
     read = [line.split()[-1] for line in emission._apart(text).splitlines()]
     fresh = [name for name in read if name.startswith("$apart$")]
     assert len(set(fresh)) == len(fresh) == 30
