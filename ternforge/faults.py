@@ -36,7 +36,8 @@ def _of_system(problem: OSError) -> str | None:
             f"{what or 'A disk'}: disk must have room here, and it has not: {why}; free some and run it again"
         )
     if problem.errno == errno.EFBIG:
-        return f"{what or 'A file'}: file must not be so large here: {why}; raise the limit (`ulimit -f`) and run it again"
+        large = f"{what or 'A file'}: file must not be so large here"
+        return f"{large}: {why}; raise the limit (`ulimit -f`) and run it again"
     if problem.errno in _SCARCE:
         return f"{what or 'System'}: system must have processes, files and memory left, and it has not: {why}"
     if problem.errno == errno.EPIPE:
