@@ -211,8 +211,8 @@ def _priced(bench: Bench, netlist: Mapped, manifest: Mapping[str, Any], sample: 
     units = {entry["module"]: name for name, entry in manifest["units"].items()}
     labels = _labels(netlist.top, modules, places, units)
     owned = owners(machine.flat, labels)
-    energies, clocks = machine.price(owned, cycles), machine.clocks(owned)
-    leaks, more = machine.leakage(owned), activity._glitches(machine, sample, owned, netlist)
+    energies, clocks = machine.price(owned, cycles), machine.clocks(owned, cycles)
+    leaks, more = machine.leakage(owned), activity._glitches(machine, sample, owned, netlist, clocks)
     found = {
         label: Part(
             energies[label] - clocks[label], more.energies.get(label, 0.0), clocks[label], leaks[label]

@@ -151,6 +151,7 @@ REGISTER = Kind(
     area={
         **_WIDTH,
         "enable": lambda d: d["width"] * d["enable"],
+        "gate": lambda d: d["enable"] * (d["width"] > 0),
         "reset": lambda d: d["width"] * d["reset"],
     },
     energy={CLOCK: _by("width"), **_WIDTH},

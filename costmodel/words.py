@@ -6,7 +6,11 @@ from __future__ import annotations
 LEAST = "area/4"
 #: The same netlist with real buffers and, for a given period, stronger cells and faster adders; timed with wires.
 BUFFERED = "buffered/1"
-RECIPES = (LEAST, BUFFERED)
+#: The buffered netlist, with clock gates where registers share an enable.
+GATED = "gated/1"
+RECIPES = (LEAST, BUFFERED, GATED)
+#: The recipe where nothing says which.
+STANDARD = BUFFERED
 #: Parts of a cost model that can be fitted alone.
 PARTS = ("area", "delay", "energy")
 #: Models of wires: none, the library's own, a statistical one.

@@ -1,12 +1,13 @@
 """How much work these cells do by area, time and energy: writes docs/density.yaml and docs/density.md.
 
-    python -m benchmarks.density [--only PATTERN] [--again] [--predict | --list | --page]
+    python -m benchmarks.density [--only PATTERN] [--again] [--predict | --gates | --list | --page]
 
 Every number format of every family is searched for its best designs in three technologies, which takes some minutes;
 then those of 256 multiply-accumulates a cycle are synthesized in asap7, and the record gets each as it is done:
-designs that are in it are left out. ``--only`` takes the designs whose case or name matches, ``--predict`` searches
-and synthesizes nothing, ``--list`` says what is not synthesized yet and writes nothing, ``--page`` writes the page from
-the record.
+designs that are in it are left out. ``--only`` takes the designs whose case or name matches, of those that were found
+before if there are any, ``--predict`` searches
+and synthesizes nothing, ``--gates`` searches nothing and maps what is in the record with clock gates where it was not,
+``--list`` says what is not synthesized yet and writes nothing, ``--page`` writes the page from the record.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.density import measure, page, record
+from benchmarks.density import goals, measure, page, record
+from benchmarks.density.spaces import BY_LABEL
+from blueprint import registry
 from costmodel.technology import technology
 
 
@@ -30,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--again", action="store_true", help="synthesize what is in the record too")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--predict", action="store_true")
+    how.add_argument("--gates", action="store_true", help="map with clock gates what is in the record")
     how.add_argument("--list", action="store_true")
     how.add_argument("--page", action="store_true")
     given = parser.parse_args(arguments)
@@ -38,9 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(fault)
         return 2
     pattern = "*" if given.only is None else given.only
+    if given.gates:
+        return _gate(content, pattern)
     if given.list:
         return _synthesize(content, pattern, given.again, listing=True)
-    if not given.page:
+    if given.predict or not (given.page or (given.only and content["predicted"])):
         record.predict(content, _say)
         record.write(content)
     refused = 0 if given.page or given.predict else _synthesize(content, pattern, given.again)
@@ -76,6 +82,27 @@ def _synthesize(content: dict[str, Any], pattern: str, again: bool, listing: boo
         _say(f"{key} {name}, {one['um2']:,.0f} um2")
         if not listing:
             content["designs"][key] = measure.measured(one["case"], one["spec"], tech)
+            record.write(content)
+            page.write(content)
+    return 0
+
+
+def _gate(content: dict[str, Any], pattern: str) -> int:
+    """Map with clock gates what matches the pattern and was not; 2 where nothing matches."""
+    tech = technology.load(measure.TECHNOLOGY)
+    matching = {
+        key: one
+        for key, one in content["designs"].items()
+        if fnmatch.fnmatch(f"{key} {one['case']}", f"*{pattern}*")
+    }
+    if not matching:
+        _say(f"--only must fit one of the {len(content['designs'])} designs of the record, not {pattern!r}")
+        return 2
+    for key, one in matching.items():
+        if not set(goals.GATED) <= set(one):
+            _say(f"{key} {one['case']}, {one['least area']['um2']:,.0f} um2")
+            spec = registry.get(BY_LABEL[one["case"]].family).from_mapping(one["parameters"])
+            one |= measure.gated(spec, tech)
             record.write(content)
             page.write(content)
     return 0

@@ -1,4 +1,7 @@
-"""Designs beside their netlists: mapped for least area and for the shortest period, with buffers and wires."""
+"""Designs beside their netlists: mapped for least area and for the shortest period, with buffers and wires.
+
+Each is mapped with multiplexers that keep the values of registers, and with clock gates.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ from blueprint.files.document import read_text
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import Attention
 from costmodel.groundtruth import synthesis
-from costmodel.groundtruth.recipe import BUFFERED
+from costmodel.groundtruth.recipe import BUFFERED, GATED
 from costmodel.groundtruth.synthesis import Synthesis
 from costmodel.model import evaluate
 from costmodel.technology.technology import Technology
@@ -48,6 +51,8 @@ LARGEST_UM2 = 150_000
 _SHORTEST_PS = 1.0
 #: Heads and lanes of attention that are tried, the last for goals; the others are as large as time allows.
 HEADS = ((8, 1), (32, 1), (64, 2))
+#: What the names of netlists with clock gates end with.
+CLOCK_GATES = "clock gates"
 #: Adders of all modules of a netlist for the shortest period.
 _STYLE = "prefix"
 
@@ -113,25 +118,37 @@ def predicted(spec: Spec, tech: Technology) -> dict[str, float]:
 def measured(label: str, spec: Spec, tech: Technology) -> dict[str, Any]:
     """The record of a design."""
     before = _seconds()
-    with files.scratch("ternforge-density-") as folder:
-        export.write_hardware(spec, folder / "core")
-        least = synthesis.synthesize(folder / "core", tech, recipe=BUFFERED)
-        shortest = synthesis.summary(
-            synthesis.sized(folder / "core", tech, style=_STYLE, period_ps=_SHORTEST_PS)
-        )
+    found, wires = netlists(spec, tech, BUFFERED)
     return {
         "case": label,
         "date": date.today().isoformat(),
-        "recipe": least.recipe,
-        "wires": least.wires,
+        "recipe": BUFFERED,
+        "wires": wires,
         "parameters": stated(type(spec), spec.parameters),
         "peak": int(spec.peak_macs),
         "rate": round(rate(case_of(label), spec), 2),
         "processor_s": round(_seconds() - before),
         "predicted": predicted(spec, tech),
-        "least area": netlist(least),
-        "shortest period": netlist(shortest),
+        **found,
+        **gated(spec, tech),
     }
+
+
+def gated(spec: Spec, tech: Technology) -> dict[str, Any]:
+    """The netlists of a design with clock gates."""
+    found, _ = netlists(spec, tech, GATED)
+    return {f"{name}, {CLOCK_GATES}": one for name, one in found.items()}
+
+
+def netlists(spec: Spec, tech: Technology, recipe: str) -> tuple[dict[str, Any], str]:
+    """The two netlists of a design by a recipe, and the wires of the first."""
+    with files.scratch("ternforge-density-") as folder:
+        export.write_hardware(spec, folder / "core")
+        least = synthesis.synthesize(folder / "core", tech, recipe=recipe)
+        shortest = synthesis.summary(
+            synthesis.sized(folder / "core", tech, style=_STYLE, period_ps=_SHORTEST_PS, recipe=recipe)
+        )
+    return {"least area": netlist(least), "shortest period": netlist(shortest)}, least.wires
 
 
 def netlist(found: Synthesis) -> dict[str, Any]:

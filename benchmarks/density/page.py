@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks import bit_weight, lut_core_area, markdown
 from benchmarks.density import goals, measure
-from benchmarks.density.goals import NETLISTS
+from benchmarks.density.goals import GATED, NETLISTS
 from benchmarks.density.search import FASTEST, GOALS, SLOWEST
 from benchmarks.density.spaces import BY_LABEL, KEYS, LENGTH, ROWS, TOKENS
 
@@ -120,6 +120,7 @@ def _beside(content: Mapping[str, Any]) -> Iterator[list[str]]:
     yield [
         "family", "format", "what it is", "um2 per MAC a cycle, synthesized", "predicted", "GHz, synthesized",
         "predicted", "MAC per ns and mm2", "um2 per MAC, shortest period", "GHz", "MAC per ns and mm2",
+        "um2 per MAC, clock gates", "GHz", "um2 per MAC, both", "GHz", "MAC per ns and mm2",
     ]  # fmt: skip
     names = measure.wanted(content["predicted"])
     for key, one in sorted(content["designs"].items(), key=lambda item: (_place(item[1]), item[0])):
@@ -131,7 +132,16 @@ def _beside(content: Mapping[str, Any]) -> Iterator[list[str]]:
         cells += [f"{1e3 / least['ps']:.2f}", _error(least["ps"], said["ps"])]
         cells += [f"{goals.figure(goals.WORK, one, NETLISTS[0]):,.0f}"]
         cells += [f"{shortest['um2'] / one['rate']:.2f}", f"{1e3 / shortest['ps']:.2f}"]
-        yield [*cells, f"{goals.figure(goals.WORK, one, NETLISTS[1]):,.0f}"]
+        yield [*cells, f"{goals.figure(goals.WORK, one, NETLISTS[1]):,.0f}", *_gated(one)]
+
+
+def _gated(one: Mapping[str, Any]) -> Iterator[str]:
+    """The cells of a design for its netlists with clock gates."""
+    for name in GATED:
+        found = one.get(name)
+        yield "-" if found is None else f"{found['um2'] / one['rate']:.2f}"
+        yield "-" if found is None else f"{1e3 / found['ps']:.2f}"
+    yield f"{goals.figure(goals.WORK, one, GATED[1]):,.0f}" if GATED[1] in one else "-"
 
 
 def _place(design: Mapping[str, Any]) -> tuple[int, float]:
@@ -236,14 +246,15 @@ Memory outside costs nothing here, neither time nor energy, so no design keeps a
 ([tables or arrays](lut_or_array.md) has the traffic)."""
 ASKED = f"""Netlists of at least {measure.SIZE} MAC a cycle in `{measure.TECHNOLOGY}`: whole designs with shell
 and buffers, timed with the wires of the recipe. *Before* is what designs reached when the figure was asked for. Of each
-case the page has the best netlist that was synthesized, for least area or for the shortest period, and where none of
-this size was, the best of the largest."""
+case the page has the best netlist that was synthesized, for least area or for the shortest period, with or without
+[clock gates](synthesis.md#clock-gates), and where none of this size was, the best of the largest."""
 BESIDE = f"""The best designs of {measure.SIZE} MAC a cycle in `{measure.TECHNOLOGY}`, and those that other pages
 measure. Each is mapped for least area, and with prefix adders everywhere and the strengths of cells that give the
 shortest period: cells grow until no larger one helps, so where full adders, of one strength in this library, are the
-path it is hardly shorter than for least area. Errors are those of the predictions, which are for least area; of clocks
-a positive one is too fast. Designs of more than {measure.LARGEST_UM2:,} um2, predicted, are not synthesized: that would
-take a processor more than about eight minutes."""
+path it is hardly shorter than for least area. The last columns are the same two netlists with clock gates (recipe
+`gated/1`); of a dash the design was not mapped so, `--gates` does it. Errors are those of the predictions, which are
+for least area; of clocks a positive one is too fast. Designs of more than {measure.LARGEST_UM2:,} um2, predicted, are
+not synthesized: that would take a processor more than about eight minutes."""
 OTHERS = """Published structures, mapped with the same cells without a shell and without wires, beside what is reached
 above with both: a whole design of theirs would be larger and slower than these figures. An element of a serial kind
 counts the digits of operands from a normal distribution ([bit-weight elements](bit_weight.md)). LUT Tensor Core takes

@@ -120,7 +120,8 @@ def model(samples: Sequence[Sample], technology: Technology, seed: int, recipe: 
     """
     origin = source(len(samples), seed, recipe)
     tables = [area_table(sample.spec.units()) for sample in samples]
-    area, errors = fit_places(tables, [sample.areas for sample in samples], known=known_areas(technology))
+    areas = [sample.areas for sample in samples]
+    area, errors = fit_places(tables, areas, known=known_areas(technology), least=least_areas(technology))
     tables = [energy_table(sample) for sample in samples]
     wholes = [sample.energy_pj for sample in samples]
     energy, misses = fit_places(tables, [sample.switched.energies for sample in samples], wholes)
@@ -160,6 +161,13 @@ def _glitches(samples: Sequence[Sample], timed: Technology, origin: str) -> dict
 def known_areas(technology: Technology) -> Coefficients | None:
     """Area coefficients of the reference, unless that is the technology itself."""
     return None if technology.name == REFERENCE else estimate.law(load(REFERENCE), "area")
+
+
+def least_areas(technology: Technology) -> dict[tuple[str, str], float]:
+    """What a bit of a register costs at least: its cell. Bits are counted exactly, so no fit has to find that."""
+    roles = technology.roles
+    chosen = roles.flip_flop or roles.clear_flip_flop or roles.set_flip_flop
+    return {("register", "width"): technology.cells[chosen.cell].area} if chosen else {}
 
 
 def area_table(units: Sequence[Unit]) -> Table:
@@ -209,40 +217,42 @@ def fit_places(
     measured: Sequence[Mapping[str, float]],
     wholes: Sequence[float] | None = None,
     known: Coefficients | None = None,
+    least: Mapping[tuple[str, str], float] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fit coefficients; returns them by place, kind and term, and the errors of each place's fit.
 
     `tables` and `measured` have one entry per design. `wholes` are the totals of the designs, if given; a place then
     counts in proportion to its share of the total. ``known`` are the coefficients of another technology: what a term
-    costs is expected to be as there, times what its kind costs here.
+    costs is expected to be as there, times what its kind costs here. ``least`` is what terms cost at least, by kind and
+    term, the same at every place: what they cost beyond it is fitted.
     """
+    least = least or {}
     groups: dict[str, list[_Row]] = {}
     for place in dict.fromkeys(place for row in measured for place in row):
         rows = [
-            _Row(
-                {key[1:]: value for key, value in table.items() if key[0] == place},
-                row[place],
-                1.0 if wholes is None else row[place] / wholes[number],
-            )
+            _row(table, place, row[place], 1.0 if wholes is None else row[place] / wholes[number], least)
             for number, (table, row) in enumerate(zip(tables, measured, strict=True))
             if row.get(place, 0.0) > 0
         ]
         groups[place] = [row for row in rows if any(row.terms.values())]
     # The fit of a place starts from the cost of each kind over all places.
-    names, matrix, values, shares = _system([row for rows in groups.values() for row in rows])
-    anywhere = fitting.fit(matrix, values, shares=shares)
+    names, matrix, values, shares, stay = _system([row for rows in groups.values() for row in rows])
+    anywhere = fitting.fit(matrix, values, shares=shares, known=stay)
     prior = dict(zip(names, anywhere, strict=True))
     expected = _expected(groups, known) if known else {}
     trust = _TRUST_REFERENCE if known else fitting.TRUST
-    found: dict[str, Any] = {ANY: _nested(names, anywhere)}
+    found: dict[str, Any] = {ANY: _nested(names, anywhere, least)}
     errors: dict[str, Any] = {}
     for place, rows in groups.items():
         if rows:
-            names, matrix, values, shares = _system(rows)
-            start = np.array([expected.get((place, *name)) or prior[name] for name in names])
-            solution = fitting.fit(matrix, values, start, shares=shares, trust=trust)
-            found[place] = _nested(names, solution)
-            missed = fitting.errors(matrix, values, solution, start, shares=shares, trust=trust)
+            names, matrix, values, shares, stay = _system(rows)
+            beyond = [expected.get((place, *name), 0.0) - least.get(name, 0.0) for name in names]
+            start = np.array(
+                [max(cost, 0.0) or prior[name] for name, cost in zip(names, beyond, strict=True)]
+            )
+            solution = fitting.fit(matrix, values, start, shares=shares, trust=trust, known=stay)
+            found[place] = _nested(names, solution, least)
+            missed = fitting.errors(matrix, values, solution, start, shares=shares, trust=trust, known=stay)
             errors[place] = missed.plain()
     return found, errors
 
@@ -262,7 +272,7 @@ def _expected(groups: Mapping[str, Sequence[_Row]], known: Coefficients) -> dict
                 rows.append(row._replace(terms=costs))
     if not rows:
         return {}
-    names, matrix, values, shares = _system(rows)
+    names, matrix, values, shares, _ = _system(rows)
     (overall,) = fitting.fit(matrix.sum(axis=1, keepdims=True), values, shares=shares)
     factors = fitting.fit(matrix, values, np.full(len(names), overall), shares=shares)
     factor = {kind: value or overall for (kind, _), value in zip(names, factors.tolist(), strict=True)}
@@ -270,27 +280,41 @@ def _expected(groups: Mapping[str, Sequence[_Row]], known: Coefficients) -> dict
 
 
 class _Row(NamedTuple):
-    """A place of one design: its terms by kind and name, what was measured, and its share of the whole design."""
+    """A place of one design: its terms by kind and name, what was measured, and its share of the whole design.
+
+    ``known`` is what the terms make of it at least.
+    """
 
     terms: dict[tuple[str, str], float]
     measured: float
     share: float
+    known: float
+
+
+def _row(
+    table: Table, place: str, measured: float, share: float, least: Mapping[tuple[str, str], float]
+) -> _Row:
+    terms = {key[1:]: value for key, value in table.items() if key[0] == place}
+    known = sum(terms.get(name, 0.0) * cost for name, cost in least.items())
+    return _Row(terms, measured, share, known)
 
 
 def _system(
     rows: Sequence[_Row],
-) -> tuple[list[tuple[str, str]], fitting.Floats, fitting.Floats, fitting.Floats]:
-    """The linear system: column names, matrix, measured values and shares."""
+) -> tuple[list[tuple[str, str]], fitting.Floats, fitting.Floats, fitting.Floats, fitting.Floats]:
+    """The linear system: column names, matrix, measured values, shares and what is known of the values."""
     names, matrix = fitting.matrix([row.terms for row in rows])
-    values, shares = np.array([[row.measured, row.share] for row in rows]).reshape(-1, 2).T
-    return names, matrix, values, shares
+    columns = np.array([[row.measured, row.share, row.known] for row in rows]).reshape(-1, 3).T
+    return names, matrix, *columns
 
 
-def _nested(names: Sequence[tuple[str, str]], values: Any) -> dict[str, dict[str, float]]:
+def _nested(
+    names: Sequence[tuple[str, str]], values: Any, least: Mapping[tuple[str, str], float]
+) -> dict[str, dict[str, float]]:
     """Coefficients by kind and term; terms of 0 are left out, but the kind stays."""
     found: dict[str, dict[str, float]] = {}
     for (kind, term), value in zip(names, values, strict=True):
-        digits = _digits(float(value))
+        digits = _digits(float(value) + least.get((kind, term), 0.0))
         found.setdefault(kind, {}).update({term: digits} if digits else {})
     return found
 

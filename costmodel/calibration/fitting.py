@@ -38,6 +38,7 @@ def fit(
     *,
     shares: Floats | None = None,
     trust: float = TRUST,
+    known: Floats | None = None,
 ) -> Floats:
     """Fit non-negative coefficients of the columns of `rows` to positive `values`; returns shape (columns,).
 
@@ -45,7 +46,7 @@ def fit(
     least squares, which is repeated with Huber's weights so that outliers count less. A coefficient about which the
     rows say little stays near its `prior`, shape (columns,), if that is positive; `trust` is the weight of a prior
     against that of a row. `shares`, shape (rows,), are the shares of the values in their totals; a row counts in
-    proportion to its share.
+    proportion to its share. `known`, shape (rows,), is what of the values no coefficient has to explain.
     """
     from scipy.optimize import nnls
 
@@ -58,15 +59,21 @@ def fit(
     scaled = relative[:, live] / scale[live]
     near, pull = _pull(prior, live, scale, trust)
     even = np.ones(len(values)) if shares is None else np.sqrt(shares / shares.mean())
+    wanted = _unexplained(values, known)
     weight = even
     for _ in range(_ROUNDS):
         weighted = np.vstack([scaled * weight[:, None], near])
-        solution, _ = nnls(weighted, np.concatenate([weight, pull]), maxiter=100 * len(live))
-        miss = np.abs(scaled @ solution - 1)
+        solution, _ = nnls(weighted, np.concatenate([weight * wanted, pull]), maxiter=100 * len(live))
+        miss = np.abs(scaled @ solution - wanted)
         far = max(_FAR * _median(miss, even**2), 1e-3)
         weight = even * np.sqrt(np.minimum(1.0, far / np.maximum(miss, 1e-12)))
     found[live] = solution / scale[live]
     return found
+
+
+def _unexplained(values: Floats, known: Floats | None) -> Floats:
+    """The share of each value that coefficients have to explain."""
+    return np.ones(len(values)) if known is None else 1 - known / values
 
 
 def _median(values: Floats, weights: Floats) -> float:
@@ -97,17 +104,20 @@ def errors(
     *,
     shares: Floats | None = None,
     trust: float = TRUST,
+    known: Floats | None = None,
 ) -> Errors:
     """Relative errors of the coefficients `found`, and of `folds` fits, each tested on the rows that it left out."""
-    miss = np.abs(rows @ found / values - 1)
+    wanted = _unexplained(values, known)
+    miss = np.abs(rows @ found / values - wanted)
     unseen = np.zeros(len(values))
     groups = np.arange(len(values)) % folds
     for fold in range(folds):
         out = groups == fold
         if out.any() and not out.all():
             rest = None if shares is None else shares[~out]
-            again = fit(rows[~out], values[~out], prior, shares=rest, trust=trust)
-            unseen[out] = np.abs(rows[out] @ again / values[out] - 1)
+            stay = None if known is None else known[~out]
+            again = fit(rows[~out], values[~out], prior, shares=rest, trust=trust, known=stay)
+            unseen[out] = np.abs(rows[out] @ again / values[out] - wanted[out])
     return Errors(
         float(miss.mean()), float(miss.max()), float(unseen.mean()), float(unseen.max()), len(values)
     )

@@ -3,9 +3,10 @@
 The design is driven as in a system: sizes are written over AXI4-Lite, every stream always offers a beat, and results
 are always taken. Each bit of a 64-bit word is a run of its own: data differ between runs and control does not, so 64
 runs cost as much as one. A toggle costs half of the capacitance of pins and wire times voltage squared, plus the
-library's internal energies; clock pins switch twice a cycle. These runs have no delays and all gates switch at once,
-so every toggle they count is useful. Glitches are the further toggles of a sample of the same cycles, simulated with
-delays (:mod:`costmodel.groundtruth.waves`). The clock tree is not counted, nor are wires where the recipe has none.
+library's internal energies; clock pins switch twice a cycle, behind a clock gate in the cycles that it is open. These
+runs have no delays and all gates switch at once, so every toggle they count is useful. Glitches are the further toggles
+of a sample of the same cycles, simulated with delays (:mod:`costmodel.groundtruth.waves`). The clock tree is not
+counted, nor are wires where the recipe has none.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from blueprint.errors import ParamError
 from blueprint.spec import Spec
 from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import Task
-from costmodel.groundtruth import gate_code, sta, waves
-from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints, Owners, owners
+from costmodel.groundtruth import clock_gating, gate_code, sta, waves
+from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints, Owners, owners, port_nets
 from costmodel.groundtruth.synthesis import Mapped, mapped
 from costmodel.technology import function
 from costmodel.technology.liberty import Cell, WireLoad
+from costmodel.technology.roles import clock_gate
 from costmodel.technology.technology import Technology
 
 Words = NDArray[np.uint64]
@@ -133,7 +135,7 @@ def measure(
     cycles = bench.run()
     places = {name: item["place"] for name, item in manifest["modules"].items()}
     owned = owners(chosen.flat, places)
-    useful, clocks = machine.price(owned, cycles), machine.clocks(owned)
+    useful, clocks = machine.price(owned, cycles), machine.clocks(owned, cycles)
     return Activity(
         useful,
         cycles,
@@ -141,7 +143,7 @@ def measure(
         clocks,
         machine.leakage(owned),
         machine.accesses,
-        None if sample is None else _glitches(machine, sample, owned, chosen),
+        None if sample is None else _glitches(machine, sample, owned, chosen, clocks),
         chosen.memories,
     )
 
@@ -174,7 +176,9 @@ class _Sample:
         self.number += 1
 
 
-def _glitches(machine: _Machine, sample: _Sample, owned: Owners, netlist: Mapped) -> Glitches:
+def _glitches(
+    machine: _Machine, sample: _Sample, owned: Owners, netlist: Mapped, clocks: Mapping[str, float]
+) -> Glitches:
     """Simulate a sample with delays and price what switches more often than without them.
 
     The useful toggles of every cycle are known, and glitches are many where useful toggles are many. So the sample
@@ -197,7 +201,7 @@ def _glitches(machine: _Machine, sample: _Sample, owned: Owners, netlist: Mapped
     least = needed @ weights
     glitches = counted.energies - least
     unexplained = glitches - least * (glitches.sum() / max(least.sum(), 1e-30))
-    total = sum(machine.clocks(owned).values()) + sum(useful.values()) + sum(energies.values())
+    total = sum(clocks.values()) + sum(useful.values()) + sum(energies.values())
     return Glitches(
         energies,
         float(unexplained.std() / np.sqrt(count) / total),
@@ -206,6 +210,25 @@ def _glitches(machine: _Machine, sample: _Sample, owned: Owners, netlist: Mapped
         counted.events,
         counted.seconds,
     )
+
+
+@dataclass(frozen=True)
+class _FlipFlops:
+    """The flip-flops of one kind: next state and outputs as code, nets of the inputs, and what opens their clocks."""
+
+    data: Callable[..., Any]
+    inputs: list[Ints]
+    outputs: list[tuple[Callable[..., Any], Ints]]
+    state: Words
+    opens: Ints
+
+    def next(self, values: Words) -> Words:
+        """Their state after a rising clock edge."""
+        taken: Words = self.data(*(values[net] for net in self.inputs))
+        if (self.opens == 1).all():
+            return taken
+        opened = values[self.opens]
+        return taken & opened | self.state & ~opened
 
 
 class _Machine:
@@ -222,10 +245,10 @@ class _Machine:
         self.values[1] = _ALL
         self.toggles = np.zeros(flat.nets, np.int64)
         self.counting = False
-        self.pins = _port_nets(flat, ports)
-        self._flip_flops: list[
-            tuple[Callable[..., Any], list[Ints], list[tuple[Callable[..., Any], Ints]], Words]
-        ] = []
+        self.pins = port_nets(flat, ports)
+        self._flip_flops: list[_FlipFlops] = []
+        self.opens = clock_gating.opens(flat, technology)
+        self.opened = np.zeros(flat.nets, np.int64)
         self._memories: list[tuple[dict[str, Ints], NDArray[np.uint64], str]] = []
         self.accesses: dict[str, Accesses] = {}
         self._steps = self._order(technology.cells)
@@ -237,6 +260,8 @@ class _Machine:
             column = {pin: index for index, pin in enumerate(self.flat.pins[kind])}
             if cell is None:
                 self._add_memory(kind, rows)
+                continue
+            if cell.clock_gate is not None:
                 continue
             inputs = tuple(pin.name for pin in cell.inputs)
             nets = [
@@ -265,7 +290,9 @@ class _Machine:
         names = (cell.sequential.state, cell.sequential.inverse or "_unused")
         data = gate_code.compiled(cell.sequential.data, inputs)
         found = [(gate_code.compiled(text, names), net) for text, net in outputs]
-        self._flip_flops.append((data, nets, found, np.zeros(len(nets[0]), np.uint64)))
+        clock = cell.sequential.clock.strip("!() ")
+        opens = self.opens[nets[inputs.index(clock)]]
+        self._flip_flops.append(_FlipFlops(data, nets, found, np.zeros(len(nets[0]), np.uint64), opens))
 
     def _add_memory(self, kind: str, rows: Ints) -> None:
         pins = self.flat.pins[kind]
@@ -303,13 +330,16 @@ class _Machine:
             self.toggles += np.bitwise_count(values ^ before)
 
     def clock(self) -> None:
-        """Apply a rising clock edge to registers and memories."""
+        """Apply a rising clock edge to registers, of those behind a clock gate where it is open, and to memories."""
         values = self.values
-        taken = [data(*(values[net] for net in nets)) for data, nets, _, _ in self._flip_flops]
+        if self.counting:
+            self.opened += np.bitwise_count(values[self.opens])
+        taken = [kind.next(values) for kind in self._flip_flops]
         for nets, store, kind in self._memories:
             self._access(nets, store, kind)
-        for (_, _, outputs, _), state in zip(self._flip_flops, taken, strict=True):
-            for code, net in outputs:
+        for flip_flops, state in zip(self._flip_flops, taken, strict=True):
+            flip_flops.state[:] = state
+            for code, net in flip_flops.outputs:
                 values[net] = code(state, ~state)
 
     def _access(self, nets: Mapping[str, Ints], store: NDArray[np.uint64], kind: str) -> None:
@@ -335,24 +365,33 @@ class _Machine:
 
     def price(self, owned: Owners, cycles: int, rate: Floats | None = None) -> dict[str, float]:
         """Mean energy of a cycle and run in pJ by place; `rate` is toggles of each net a cycle, without clock pins."""
-        clocked = rate is None
+        clocked = self._clocked(cycles) * (rate is None)
         rate = self.toggles / (cycles * RUNS) if rate is None else rate
         energies: dict[str, Floats] = {}
         for kind, rows in self.flat.cells.items():
             energies[kind] = np.zeros(len(rows))
             for index, cost, clock, drives in self._prices(kind):
                 nets = rows[:, index]
-                each = cost + self.wire_pj[nets] if drives else cost
-                energies[kind] += each * (np.full(len(rows), 2.0 * clocked) if clock else rate[nets])
+                each = cost + self.wire_pj[nets] if drives and not clock else cost
+                energies[kind] += each * (clocked[nets] if clock else rate[nets])
         return self._by_place(owned, energies)
 
-    def clocks(self, owned: Owners) -> dict[str, float]:
-        """Energy of clock pins in pJ a cycle by place."""
+    def clocks(self, owned: Owners, cycles: int) -> dict[str, float]:
+        """Energy of clock pins in pJ a cycle by place, the outputs of clock gates among them."""
+        clocked = self._clocked(cycles)
         energies = {
-            kind: np.full(len(rows), sum(2.0 * cost for _, cost, clock, _ in self._prices(kind) if clock))
+            kind: sum(
+                (cost * clocked[rows[:, index]] for index, cost, clock, _ in self._prices(kind) if clock),
+                start=np.zeros(len(rows)),
+            )
             for kind, rows in self.flat.cells.items()
         }
         return self._by_place(owned, energies)
+
+    def _clocked(self, cycles: int) -> Floats:
+        """Toggles a cycle of each net if it is a clock: two, and behind a gate two in the cycles that it is open."""
+        found: Floats = np.where(self.opens == 1, 2.0, 2.0 * self.opened / max(cycles * RUNS, 1))
+        return found
 
     def leakage(self, owned: Owners) -> dict[str, float]:
         """Leakage of the cells in nW by place."""
@@ -381,11 +420,13 @@ class _Machine:
             return []
         column = {pin: index for index, pin in enumerate(self.flat.pins[kind])}
         clock = cell.sequential.clock.strip("!() ") if cell.sequential is not None else None
+        gate = clock_gate(cell)
+        clocks = {clock} if gate is None else {gate.clock, gate.output}
         return [
             (
                 column[pin.name],
                 self.half * pin.capacitance + _internal(cell, pin.name),
-                pin.clock or pin.name == clock,
+                pin.clock or pin.name in clocks,
                 pin.direction == "output",
             )
             for pin in cell.pins
@@ -413,19 +454,6 @@ def _internal(cell: Cell, pin: str) -> float:
         if table
     ]
     return sum(values) / len(values) if values else 0.0
-
-
-def _port_nets(flat: Flat, ports: Mapping[str, Any]) -> dict[str, Ints]:
-    """Nets of the top's ports, which `flatten` lists side by side in order."""
-    sides = {"input": flat.inputs, "output": flat.outputs}
-    begin = {"input": 0, "output": 0}
-    found = {}
-    for name, item in ports.items():
-        side = "input" if item["direction"] == "input" else "output"
-        width = len(item["bits"])
-        found[name] = sides[side][begin[side] : begin[side] + width]
-        begin[side] += width
-    return found
 
 
 def _levels(

@@ -363,7 +363,8 @@ def buffers(technology: Technology) -> tuple[Buffer, ...]:
 
 def _clocks(cell: Cell) -> set[str]:
     named = {pin.name for pin in cell.pins if pin.clock}
-    return named | {arc.related for arc in cell.arcs if cell.sequential and arc.kind != "combinational"}
+    clocked = cell.sequential is not None or cell.clock_gate is not None
+    return named | {arc.related for arc in cell.arcs if clocked and arc.kind != "combinational"}
 
 
 def _into(cell: Cell, pin: str) -> tuple[Arc, ...]:

@@ -84,6 +84,19 @@ def flatten(top: str, netlists: Mapping[str, Any]) -> Flat:
     )
 
 
+def port_nets(flat: Flat, ports: Mapping[str, Any]) -> dict[str, Ints]:
+    """Nets of the top's ports, which `flatten` lists side by side in order."""
+    sides = {"input": flat.inputs, "output": flat.outputs}
+    begin = {"input": 0, "output": 0}
+    found = {}
+    for name, item in ports.items():
+        side = "input" if item["direction"] == "input" else "output"
+        width = len(item["bits"])
+        found[name] = sides[side][begin[side] : begin[side] + width]
+        begin[side] += width
+    return found
+
+
 class _Builder:
     """Instances put down one after the other."""
 

@@ -37,7 +37,7 @@ def installed() -> str | None:
 def analyze(found: Mapped, folder: Path) -> Opinion:
     """Write a mapped design to `folder` and have OpenSTA time it.
 
-    `ToolError` where OpenSTA fails, `RuntimeError` where it is not there or reports no path.
+    `ToolError` where OpenSTA fails, `RuntimeError` where it is not there, cannot read all or reports no path.
     """
     tool = installed()
     if tool is None:
@@ -49,6 +49,9 @@ def analyze(found: Mapped, folder: Path) -> Opinion:
     )
     command = [tool, "-no_init", "-no_splash", "-exit", str(script)]
     report = process.run(command, tool="OpenSTA", cwd=folder, timeout_s=_TIMEOUT_S).log
+    fault = re.search(r"^.*(?:\bError:|black box).*$", report, re.MULTILINE)
+    if fault is not None:
+        raise RuntimeError(f"OpenSTA must read the whole netlist, not say: {fault[0].strip()}")
     slack = re.search(r"^\s*(-?[0-9.]+)\s+slack", report, re.MULTILINE)
     if slack is None:
         raise RuntimeError(f"OpenSTA must report a path, not: {report.strip()[-300:]}")

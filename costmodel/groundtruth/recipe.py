@@ -8,11 +8,12 @@ from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
 from costmodel.technology.technology import Technology
 from costmodel.words import BUFFERED as BUFFERED
+from costmodel.words import GATED as GATED
 from costmodel.words import LEAST as LEAST
 from costmodel.words import RECIPES as RECIPES
-
-#: The recipe for a technology file that states no known one: it is not calibrated, or another version did it.
-STANDARD = BUFFERED
+from costmodel.words import (
+    STANDARD as STANDARD,  # for a file without a recipe: not calibrated, or by another version
+)
 
 
 def of(technology: Technology) -> str:
@@ -31,11 +32,14 @@ def choose(recipe: str | None, period_ps: float | None, wires: str | None, defau
         )
     if period_ps is not None and not (period_ps > 0 and math.isfinite(period_ps)):
         raise ParamError(f"Period must be above 0 ps and finite, not {period_ps:g}")
-    chosen = recipe or (default if period_ps is None and wires is None else BUFFERED)
+    timed = default if default != LEAST else STANDARD
+    chosen = recipe or (default if period_ps is None and wires is None else timed)
     if chosen == LEAST and period_ps is not None:
         raise ParamError(
-            f"Recipe must be {BUFFERED} where a period is given, not {LEAST}, which sizes no cell"
+            f"Recipe must be {BUFFERED} or {GATED} where a period is given, not {LEAST}, which sizes no cell"
         )
     if chosen == LEAST and wires not in (None, "none"):
-        raise ParamError(f"Recipe must be {BUFFERED} for a netlist with wires, not {LEAST}, which has none")
+        raise ParamError(
+            f"Recipe must be {BUFFERED} or {GATED} for a netlist with wires, not {LEAST}, which has none"
+        )
     return chosen

@@ -1,6 +1,7 @@
 """Static timing of a mapped design: table delays with rise, fall and slew, pins as loads, wires without delay.
 
-Every clock pin switches at time 0 and every input of the top at time 0; outputs are due at the end of the cycle.
+Every clock pin switches at time 0, behind a clock gate too (the gate's enable is an endpoint, with its setup time), and
+every input of the top at time 0; outputs are due at the end of the cycle.
 A net whose load exceeds what the strongest small buffer drives well is timed as if behind a balanced tree of those
 buffers, eight to a buffer: least-area synthesis inserts none, and without them such a net would decide the clock.
 """
@@ -172,7 +173,11 @@ class Graph:
                 for edge in (0, 1):
                     tables = [self.tables.add((a.rise, a.fall)[edge]) for a in arcs]
                     self._capture.append((target, edge, tables, kind))
-            elif cell.sequential is None and arc.kind.startswith("combinational"):
+            elif (
+                cell.sequential is None
+                and cell.clock_gate is None  # clocks are ideal behind a gate too
+                and arc.kind.startswith("combinational")
+            ):
                 caps = [other.pin(arc.related).capacitance for other in group]
                 self._arc(arcs, source, target, kind, caps)
         if cell.sequential is not None and not any(arc.kind.startswith("setup") for arc in cell.arcs):

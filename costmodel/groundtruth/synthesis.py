@@ -16,12 +16,12 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from blueprint.errors import ParamError, SpecError
-from costmodel.groundtruth import closure, mapping, rtlil, sta
+from costmodel.groundtruth import clock_gating, closure, mapping, rtlil, sta
 from costmodel.groundtruth import recipe as recipes
 from costmodel.groundtruth import wires as wire_models
 from costmodel.groundtruth.flatten import Flat
 from costmodel.groundtruth.flatten import flatten as flattened
-from costmodel.groundtruth.recipe import LEAST
+from costmodel.groundtruth.recipe import GATED, LEAST
 from costmodel.technology import compact, importing, selection
 from costmodel.technology.liberty import Cell, WireLoad
 from costmodel.technology.macros import SINGLE, TWO
@@ -93,7 +93,7 @@ read_rtlil module.il
 setattr -unset init w:*
 opt_expr
 opt_clean
-opt -nodffe -nosdff -full
+{enables}opt -nodffe -nosdff -full
 wreduce
 peepopt
 opt_clean
@@ -103,7 +103,7 @@ opt -nodffe -nosdff
 memory -nomap
 opt_clean
 memory_map
-opt -nodffe -nosdff -full -undriven -fine
+{gates}opt -nodffe -nosdff -full -undriven -fine
 techmap -map alu.v
 techmap t:$fa %n
 opt -nodffe -nosdff -fast
@@ -156,7 +156,10 @@ class Module:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """Results of a synthesis. Areas in um2; `area_um2` is combinational cells + registers + macros."""
+    """Results of a synthesis. Areas in um2; `area_um2` is combinational cells + registers + macros.
+
+    Clock gates are combinational cells.
+    """
 
     top: str
     technology: str
@@ -176,6 +179,8 @@ class Synthesis:
     period_ps: float | None = None
     wires: str = "no wires"
     buffer_area_um2: float = 0.0
+    clock_gates: int = 0
+    clock_gate_area_um2: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -270,14 +275,17 @@ def mapped(
     chosen = recipes.choose(recipe, period_ps, wires, recipes.of(technology))
     if liberty:
         technology = importing.technology(list(liberty), technology.name)
+    gated = chosen == GATED
+    if gated:
+        clock_gating.gate(technology)  # refused before anything takes time
     files, top, boxes = _sources(design, top, tuple(blackboxes))
     modules = _front(files, top, boxes, flatten)
-    netlists = _netlists(modules, technology)
+    netlists = _netlists(modules, technology, gated)
     macros = _macros(modules, netlists, technology)
     if chosen == LEAST:
         text = "no wires; heavy nets timed behind buffer trees that the netlist has not"
         return Mapped(top, modules, netlists, technology, chosen, period_ps, None, text, macros)
-    remap = partial(_restyled, modules, netlists, technology)
+    remap = partial(_restyled, modules, netlists, technology, gated)
     problem = closure.Problem(top, technology, None, macros, remap)
     cells = sum(len(netlists[name]["cells"]) * n for name, n in closure.instances(top, netlists).items())
     load, text = wire_models.choose(wires, technology, problem.area(netlists), cells)
@@ -286,21 +294,29 @@ def mapped(
     return Mapped(top, modules, done, technology, chosen, period_ps, load, text, macros)
 
 
-def sized(design: str | Path, technology: Technology, *, style: str, period_ps: float) -> Mapped:
+def sized(
+    design: str | Path,
+    technology: Technology,
+    *,
+    style: str,
+    period_ps: float,
+    recipe: str = recipes.BUFFERED,
+) -> Mapped:
     """The netlist of a design whose modules all have one style, with buffers and wires, sized once for a period.
 
     Where the period is not met it is the fastest found. Cheaper than `mapped`, which tries several netlists.
     """
     files, top, boxes = _sources(design, None, ())
     modules = _front(files, top, boxes, False)
-    least = _netlists(modules, technology)
+    gated = recipe == GATED
+    least = _netlists(modules, technology, gated)
     macros = _macros(modules, least, technology)
-    remap = partial(_restyled, modules, least, technology)
+    remap = partial(_restyled, modules, least, technology, gated)
     problem = closure.Problem(top, technology, None, macros, remap)
     cells = sum(len(least[name]["cells"]) * n for name, n in closure.instances(top, least).items())
     load, text = wire_models.choose(None, technology, problem.area(least), cells)
     done = closure.once(replace(problem, wires=load), dict.fromkeys(least, style), period_ps)
-    return Mapped(top, modules, done, technology, recipes.BUFFERED, period_ps, load, text, macros)
+    return Mapped(top, modules, done, technology, recipe, period_ps, load, text, macros)
 
 
 def netlists(
@@ -319,11 +335,14 @@ def _restyled(
     modules: Mapping[str, rtlil.Module],
     netlists: Mapping[str, mapping.Netlist],
     technology: Technology,
+    gated: bool,
     styles: Mapping[str, str],
 ) -> dict[str, mapping.Netlist]:
     """Netlists of which some modules are mapped in another style."""
     changed = {
-        name: _netlist(name, modules, technology, style) for name, style in styles.items() if style != "area"
+        name: _netlist(name, modules, technology, gated, style)
+        for name, style in styles.items()
+        if style != "area"
     }
     return {**netlists, **changed}
 
@@ -386,44 +405,58 @@ def _front(files: list[Path], top: str, boxes: tuple[str, ...], flatten: bool) -
     return rtlil.modules((cache.entry("synthesis-front", parts, build) / "design.il").read_text())
 
 
-def _netlists(modules: Mapping[str, rtlil.Module], technology: Technology) -> dict[str, mapping.Netlist]:
+def _netlists(
+    modules: Mapping[str, rtlil.Module], technology: Technology, gated: bool
+) -> dict[str, mapping.Netlist]:
     """Mapped netlist of every module that is not a blackbox."""
     real = [name for name, module in modules.items() if not module.blackbox]
     with ThreadPoolExecutor(min(PROCESSES, os.cpu_count() or 1)) as pool:
-        found = pool.map(lambda name: _netlist(name, modules, technology), real)
+        found = pool.map(lambda name: _netlist(name, modules, technology, gated), real)
         return dict(zip(real, found, strict=True))
 
 
 def _netlist(
-    name: str, modules: Mapping[str, rtlil.Module], technology: Technology, style: str = "area"
+    name: str,
+    modules: Mapping[str, rtlil.Module],
+    technology: Technology,
+    gated: bool,
+    style: str = "area",
 ) -> mapping.Netlist:
     module = modules[name]
     stubs = [modules[child].stub for child in sorted(module.children) if child in modules]
     text = "\n".join([module.text, *stubs])
-    recipe: list[str] = [_MAPPING, _LOWER, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
+    lower = _lowering(technology, style, gated)
+    recipe: list[str] = [_MAPPING, lower, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
     if style != "area":
         recipe += [style, "sizable", _PREFIX_ALU, *_FAST]
-    build = partial(_map, name=name, text=text, technology=technology, style=style)
+    build = partial(_map, name=name, text=text, technology=technology, style=style, lower=lower)
     folder = cache.entry("synthesis", [*recipe, text], build)
     netlist: mapping.Netlist = json.loads((folder / "netlist.json").read_text())
     return netlist
 
 
-def _map(folder: Path, name: str, text: str, technology: Technology, style: str = "area") -> None:
+def _lowering(technology: Technology, style: str, gated: bool) -> str:
+    """Yosys commands that lower a module to adders, registers and simple gates, and gate its clocks."""
+    registers = " ".join(f"-cell {kind} 01" for kind in _register_kinds(technology))
+    extract = "extract_fa -fa" if technology.roles.full_adder and style != "gates" else ""
+    enables, gates = (clock_gating.find(technology), clock_gating.group(technology)) if gated else ("", "")
+    return _LOWER.format(registers=registers, extract=extract, enables=enables, gates=gates)
+
+
+def _map(folder: Path, name: str, text: str, technology: Technology, style: str, lower: str) -> None:
     """Lower, place and map one module in a style of `closure.STYLES`; leaves `netlist.json`."""
     roles = technology.roles
     if style == "gates":
         roles = replace(roles, full_adder=None, half_adder=None)
     (folder / "module.il").write_text(text)
     (folder / "alu.v").write_text(_ALU if style == "area" else _PREFIX_ALU)
-    registers = " ".join(f"-cell {kind} 01" for kind in _register_kinds(technology))
-    extract = "extract_fa -fa" if roles.full_adder else ""
-    lower = _LOWER.format(registers=registers, extract=extract)
     yosys.run(lower, cwd=folder, timeout_s=_TIMEOUT_S, writes=["lowered.json"])
     design = json.loads((folder / "lowered.json").read_text())
     netlist = design["modules"][name]
     areas = {cell.name: cell.area for cell in technology.mapped.values()}
+    clock_gating.declare(netlist)
     mapping.place(netlist, roles, areas)
+    clock_gating.place(netlist, technology)
     (folder / "placed.json").write_text(json.dumps({"modules": {name: netlist}}))
     cells = technology.mapped.values() if style == "area" else _sizable(technology)
     compact.write_liberty(selection.smallest(cells), folder / "cells.lib")
@@ -506,6 +539,7 @@ def summary(found: Mapped) -> Synthesis:
         macro_area += number * float(technology.sram.area_um2(*_memory(modules[kind])))
     timing = found.timing
     buffers = [name for name in cells if _is_buffer(technology, name)]
+    gates = [name for name in cells if technology.cells[name].clock_gate]
     return Synthesis(
         top,
         technology.name,
@@ -525,6 +559,8 @@ def summary(found: Mapped) -> Synthesis:
         found.period_ps,
         found.wire_text,
         sum(technology.cells[name].area * cells[name] for name in buffers),
+        sum(cells[name] for name in gates),
+        sum(technology.cells[name].area * cells[name] for name in gates),
     )
 
 

@@ -186,7 +186,7 @@ class _Builder:
                 self._memory(kind, rows)
             elif cell.sequential is not None:
                 self._flip_flop(cell, columns)
-            else:
+            elif cell.clock_gate is None:
                 self._gate(cell, columns)
         self._inputs()
         tall = np.flatnonzero(self.graph.added[: self.flat.nets] > 0)

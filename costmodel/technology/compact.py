@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from costmodel.technology.liberty import Arc, Cell, Pin, WireLoad
-from costmodel.technology.roles import combinational
+from costmodel.technology.roles import clock_gate, combinational
 from costmodel.technology.table import Table
 
 
@@ -166,8 +166,14 @@ def _square(table: Table) -> Table:
 
 
 def _cell(cell: Cell) -> str:
-    pins = "\n".join(_pin(pin, [arc for arc in cell.arcs if arc.pin == pin.name]) for pin in cell.pins)
-    return f"  cell ({cell.name}) {{\n    area : {cell.area:.6g};\n{_state(cell)}{pins}\n  }}"
+    gate = clock_gate(cell)
+    words = {} if gate is None else {gate.clock: "clock", gate.enable: "enable", gate.output: "out"}
+    words |= {} if gate is None else {pin: "test" for pin, _ in gate.ties}
+    pins = "\n".join(
+        _pin(pin, [arc for arc in cell.arcs if arc.pin == pin.name], words.get(pin.name)) for pin in cell.pins
+    )
+    kind = f"    clock_gating_integrated_cell : {cell.clock_gate};\n" if cell.clock_gate else ""
+    return f"  cell ({cell.name}) {{\n    area : {cell.area:.6g};\n{kind}{_state(cell)}{pins}\n  }}"
 
 
 def _state(cell: Cell) -> str:
@@ -180,8 +186,10 @@ def _state(cell: Cell) -> str:
     return f"    {group.kind} ({group.state}, {group.inverse or group.state + 'N'}) {{ {lines} }}\n"
 
 
-def _pin(pin: Pin, arcs: list[Arc]) -> str:
+def _pin(pin: Pin, arcs: list[Arc], gate: str | None = None) -> str:
+    """One pin with its arcs; `gate` is what it is to a clock gate."""
     lines = [f"    pin ({pin.name}) {{", f"      direction : {pin.direction};"]
+    lines += [f"      clock_gate_{gate}_pin : true;"] if gate else []
     if pin.direction == "input":
         lines.append(f"      capacitance : {pin.capacitance:.6g};")
         lines += ["      clock : true;"] * pin.clock

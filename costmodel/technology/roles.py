@@ -73,6 +73,17 @@ class Register:
 
 
 @dataclass(frozen=True)
+class ClockGate:
+    """An integrated clock gate for rising clocks: its pins, and what to tie (test pins, so that they never open it)."""
+
+    cell: str
+    clock: str
+    enable: str
+    output: str
+    ties: tuple[tuple[str, bool], ...] = ()
+
+
+@dataclass(frozen=True)
 class Roles:
     """The chosen cells; a role the library cannot fill is absent (`None`, or missing from `gates`)."""
 
@@ -110,7 +121,12 @@ def choose(cells: Iterable[Cell]) -> Roles:
         _first(item for item in rising if item.clear and not item.clear_value and not item.enable),
         _first(item for item in rising if item.clear and item.clear_value and not item.enable),
         _first(item for item in latches if item.rising),
-        _first(cell.name for cell in sorted(cells, key=rank) if cell.clock_gate and not cell.dont_use),
+        # A library may keep its clock gates from being chosen for logic, which they never are here.
+        _first(
+            cell.name
+            for cell in sorted(cells, key=lambda cell: (clock_gate(cell) is None, cell.dont_use, rank(cell)))
+            if cell.clock_gate
+        ),
         _first(_tie(cell, 1) for cell in simple),
         _first(_tie(cell, 0) for cell in simple),
     )
@@ -243,6 +259,27 @@ def register(cell: Cell, kind: str = "ff") -> Register | None:
         bool(clear_level),
         clear is not None and bool(clear_value) != output[1],
         tuple(ties),
+    )
+
+
+def clock_gate(cell: Cell) -> ClockGate | None:
+    """`cell` as a clock gate whose latch keeps the enable while a rising clock is high, `None` where it is none.
+
+    Liberty's `latch_posedge`, with or without a test pin before or after the latch; a test pin opens the gate when it
+    is 1, and where it stands before the latch it works like the enable.
+    """
+    if not (cell.clock_gate or "").startswith("latch_posedge"):
+        return None
+    clocks = [pin.name for pin in cell.inputs if pin.clock] or sorted(
+        {arc.related for arc in cell.arcs if arc.kind.startswith("setup")}
+    )
+    checked = {arc.pin for arc in cell.arcs if arc.kind == "setup_rising"}
+    others = [pin.name for pin in cell.inputs if pin.name not in clocks]
+    if len(clocks) != 1 or len(cell.outputs) != 1 or not others:
+        return None
+    enable, *tests = sorted(others, key=lambda name: name not in checked)
+    return ClockGate(
+        cell.name, clocks[0], enable, cell.outputs[0].name, tuple((name, False) for name in tests)
     )
 
 

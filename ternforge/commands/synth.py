@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from costmodel.words import RECIPES, WIRES
+from costmodel.words import LEAST, RECIPES, STANDARD, WIRES
 from ternforge import choices
 from ternforge.options import force_option, pairs, set_option, tech_option
 from ternforge.session import Session
@@ -39,8 +39,8 @@ from ternforge.shell import Verb
 @click.option(
     "--recipe",
     metavar="RECIPE",
-    help=f"How to map: {' or '.join(RECIPES)}. Default: as the technology was calibrated, and "
-    f"{RECIPES[-1]} for a period.",
+    help=f"How to map: {', '.join(RECIPES)}. Default: as the technology was calibrated, and "
+    f"{STANDARD} for a period where that was {LEAST}.",
 )
 @click.option("--wires", metavar="KIND", help=f"Wires to time with: {', '.join(WIRES)}.")
 @click.option(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from costmodel.words import CALIBRATED, PARTS, RECIPES, VALIDATED
+from costmodel.words import CALIBRATED, PARTS, RECIPES, STANDARD, VALIDATED
 from ternforge import choices, words
 from ternforge.options import force_option, out_option
 from ternforge.session import Session, line, table
@@ -81,7 +81,7 @@ def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, for
 @click.option(
     "--recipe",
     metavar="RECIPE",
-    help=f"How designs are synthesized: {' or '.join(RECIPES)}.  [default: as before, {RECIPES[-1]} the "
+    help=f"How designs are synthesized: {', '.join(RECIPES)}.  [default: as before, {STANDARD} the "
     "first time]",
 )
 @click.option(

@@ -10,7 +10,7 @@ from typing import Any
 from blueprint.spec import Spec
 from blueprint.systems.description import System
 from blueprint.workloads.data import Data
-from costmodel.groundtruth import activity, netlist_files, synthesis
+from costmodel.groundtruth import activity, clock_gating, netlist_files, synthesis
 from costmodel.groundtruth import recipe as recipes
 from costmodel.groundtruth import wires as wire_models
 from costmodel.model import estimate as estimates
@@ -108,9 +108,11 @@ def _checked(
     wires: str | None,
 ) -> Path | None:
     """The file of the netlist, if one was asked for; everything is refused here that can be before the work."""
-    recipes.choose(recipe, period, wires, recipes.of(facts))
+    chosen = recipes.choose(recipe, period, wires, recipes.of(facts))
     if not liberty:
         wire_models.check(wires, facts)
+        if chosen == recipes.GATED:
+            clock_gating.gate(facts)
     path = None if netlist is None else _netlist_file(netlist, force)
     for file in liberty:
         liberty_text.check(file)
@@ -164,6 +166,8 @@ def _made_by(
         "wires": measured.wires,
         "period_ps": period,
         "buffer_area_um2": measured.buffer_area_um2,
+        "clock_gates": measured.clock_gates,
+        "clock_gate_area_um2": measured.clock_gate_area_um2,
         "files": [str(path) for path in written],
     }
 
@@ -261,13 +265,19 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
     head = f"{answer['design']} in {answer['library']} ({answer['source']})"
     if answer["predicted"] is not None:
         return [head, *_compared(answer), *_rest(answer)]
-    share = answer["buffer_area_um2"] / answer["area_um2"] if answer["area_um2"] else 0.0
+    shares = f"buffers {_share_of_area(answer, 'buffer_area_um2')}"
+    if answer["clock_gates"]:
+        shares += f", {answer['clock_gates']:,} clock gates {_share_of_area(answer, 'clock_gate_area_um2')}"
     rows = [[*_cell(key, answer[key])] for key in (*_BOTH, "clock_mhz") if answer[key] is not None]
     notes = [
-        f"recipe {answer['recipe']}; {answer['wires']}; buffers {share:.1%} of area",
+        f"recipe {answer['recipe']}; {answer['wires']}; {shares} of area",
         f"no prediction: {answer['unpredicted']}",
     ]
     return [head, *table(rows, ("", "synthesized")), *notes, *_rest(answer)]
+
+
+def _share_of_area(answer: Mapping[str, Any], key: str) -> str:
+    return f"{answer[key] / answer['area_um2'] if answer['area_um2'] else 0.0:.1%}"
 
 
 def _rest(answer: Mapping[str, Any]) -> list[str]:

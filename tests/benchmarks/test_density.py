@@ -209,6 +209,72 @@ def test_only_what_matches_and_is_not_in_the_record_is_synthesized(monkeypatch: 
     assert done == ["a"] * 3
 
 
+@pytest.mark.parametrize(
+    ("given", "known", "searches"),
+    [
+        ([], True, True),
+        (["--predict"], True, True),
+        (["--only", "a*"], True, False),
+        (["--only", "a*"], False, True),
+        (["--page"], True, False),
+    ],
+)
+def test_what_was_found_before_is_not_searched_for_again(
+    given: list[str], known: bool, searches: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content: dict[str, Any] = {"predicted": {"asap7": {}} if known else {}, "designs": {}}
+    searched: list[int] = []
+    monkeypatch.setattr(record, "kept", lambda: content)
+    monkeypatch.setattr(record, "predict", lambda content, told: searched.append(1))
+    monkeypatch.setattr(record, "write", lambda content: None)
+    monkeypatch.setattr(page, "write", lambda content: None)
+    monkeypatch.setattr(command, "_synthesize", lambda content, pattern, again: 0)
+    assert command.main(given) == 0
+    assert bool(searched) == searches
+
+
+def test_gates_are_put_in_where_they_are_not_yet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label = next(iter(BY_LABEL))
+    other = list(BY_LABEL)[1]
+    kind = registry.get(BY_LABEL[label].family)
+    parameters = next(iter(RECORD["predicted"]["asap7"]["best"][label].values()))["area"]["parameters"]
+    done = dict.fromkeys(goals.GATED, {"um2": 1.0, "ps": 1.0})
+    content: dict[str, Any] = {
+        "predicted": {},
+        "designs": {
+            "one": {**design(label), "parameters": parameters},
+            "two": {**design(label), "parameters": parameters, **done},
+            "three": {**design(other), "parameters": parameters},
+        },
+    }
+    mapped: list[Any] = []
+    monkeypatch.setattr(record, "kept", lambda: content)
+    monkeypatch.setattr(record, "write", lambda content: None)
+    monkeypatch.setattr(page, "write", lambda content: None)
+    monkeypatch.setattr(measure, "gated", lambda spec, tech: mapped.append(spec) or done)  # type: ignore[func-returns-value]
+    assert command.main(["--gates", "--only", "nothing"]) == 2
+    assert capsys.readouterr().err == "--only must fit one of the 3 designs of the record, not 'nothing'\n"
+    assert command.main(["--gates", "--only", label]) == 0
+    assert mapped == [kind.from_mapping(parameters)]
+    assert (
+        set(goals.GATED) <= set(content["designs"]["one"])
+        and goals.GATED[0] not in content["designs"]["three"]
+    )
+    capsys.readouterr()
+
+
+def test_a_goal_counts_netlists_with_gates() -> None:
+    goal = GOALS[0]
+    one = design(goal.cases[0]) | {
+        goals.GATED[1]: {"um2": 10.0, "ps": 100.0, "from": "a", "to": "b", "gates": {}}
+    }
+    one["peak"] = 4096
+    (found,) = goals.reached(goal, {"key": one, "other": {**design(goal.cases[0]), "peak": 4096}})
+    assert (found.netlist, found.figure) == (goals.GATED[1], 10.0)
+
+
 def test_what_is_searched_and_what_is_only_written_exclude_each_other(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

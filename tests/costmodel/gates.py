@@ -19,9 +19,17 @@ class Gates:
         self.ports = netlist["ports"]
         self.values: dict[Any, int] = {"0": 0, "1": 2**64 - 1, "x": 0}
         self.gates = []
-        self.state: list[tuple[Any, Any, bool]] = []
+        self.state: list[tuple[Any, Any, bool, Any]] = []
+        opens: dict[Any, Any] = {}  # the enable behind which a clock net stands
+        for item in netlist["cells"].values():
+            if cells[item["type"]].clock_gate:
+                pins = {pin: bits[0] for pin, bits in item["connections"].items()}
+                assert pins.pop("SE", "0") == "0"
+                opens[pins["GCLK"]] = pins.get("ENA", pins.get("GATE"))
         for item in netlist["cells"].values():
             cell, pins = cells[item["type"]], {pin: bits[0] for pin, bits in item["connections"].items()}
+            if cell.clock_gate:
+                continue
             if combinational(cell):
                 names = tuple(pin.name for pin in cell.inputs)
                 for pin in cell.outputs:
@@ -30,21 +38,22 @@ class Gates:
                         self.gates.append(([pins[name] for name in names], pins[pin.name], table))
             else:
                 assert cell.sequential is not None
+                clock = pins[cell.sequential.clock.strip("!()")]
                 for pin in cell.outputs:
                     if pin.name in pins and pin.function:
                         data = function.names(cell.sequential.data)[0]
                         inverts = cell.sequential.data.startswith("!") != (
                             pin.function == cell.sequential.inverse
                         )
-                        self.state.append((pins[data], pins[pin.name], inverts))
-        for _, out, _ in self.state:
+                        self.state.append((pins[data], pins[pin.name], inverts, opens.get(clock, "1")))
+        for _, out, _, _ in self.state:
             self.values[out] = 0
 
     def settle(self) -> None:
         """Evaluate gates until every one is known."""
         waiting = self.gates
         inputs = {bit for port in self.ports.values() if port["direction"] == "input" for bit in port["bits"]}
-        known = inputs | {out for _, out, _ in self.state} | {"0", "1", "x"}
+        known = inputs | {out for _, out, _, _ in self.state} | {"0", "1", "x"}
         while waiting:
             later = []
             for bits, out, table in waiting:
@@ -57,10 +66,12 @@ class Gates:
             waiting = later
 
     def clock(self) -> None:
-        """One rising edge."""
-        full = 2**64 - 1
-        sampled = [(out, self.values[data] ^ (full if inverts else 0)) for data, out, inverts in self.state]
-        self.values.update(sampled)
+        """One rising edge, in the runs in which the clock gate of a register is open."""
+        full, now, sampled = 2**64 - 1, self.values, {}
+        for data, out, inverts, enable in self.state:
+            taken = now[data] ^ (full if inverts else 0)
+            sampled[out] = taken & now[enable] | now[out] & ~now[enable]
+        now.update(sampled)
 
     def drive(self, port: str, numbers: np.ndarray) -> None:
         """Put 64 numbers on an input port."""

@@ -340,7 +340,7 @@ def switched(seed: int) -> dict[str, Any]:
     return {
         "toggles": digest(machine.toggles.tolist()),
         "energies": machine.price(owner, 12),
-        "clocks": machine.clocks(owner),
+        "clocks": machine.clocks(owner, 12),
         "leakage": machine.leakage(owner),
         "accesses": {kind: list(each) for kind, each in machine.accesses.items()},
         "weights": float(machine.weights().sum()),

@@ -34,7 +34,7 @@ def parts(folder: Path, rtl: str, name: str = "asap7") -> tuple[str, Any, techno
     top = re.findall(r"module (\w+)", rtl)[-1]
     (folder / f"{top}.v").write_text(rtl)
     tech = technology.load(name)
-    return top, synthesis._netlists(synthesis._front([folder / f"{top}.v"], top, (), True), tech), tech
+    return top, synthesis._netlists(synthesis._front([folder / f"{top}.v"], top, (), True), tech, False), tech
 
 
 def synthesize(folder: Path, rtl: str, **given: Any) -> synthesis.Synthesis:
@@ -159,7 +159,7 @@ def test_every_style_of_adders_subtracts(tmp_path: Path, style: str) -> None:
     (tmp_path / "ripple.v").write_text(RIPPLE)
     tech = technology.load("asap7")
     modules = synthesis._front([tmp_path / "ripple.v"], "ripple", (), True)
-    netlist = synthesis._netlist("ripple", modules, tech, style)
+    netlist = synthesis._netlist("ripple", modules, tech, False, style)
     gates = Gates(netlist, tech.cells)
     a, b = np.random.default_rng(3).integers(0, 4096, (2, 64))
     for port, numbers in {"clk": np.zeros(64, int), "a": a, "b": b}.items():
@@ -183,15 +183,15 @@ def test_period_that_is_not_reached_is_refused_with_the_shortest(tmp_path: Path)
     [
         (
             ("area/4", None, "model"),
-            "Recipe must be buffered/1 for a netlist with wires, not area/4, which has none",
+            "Recipe must be buffered/1 or gated/1 for a netlist with wires, not area/4, which has none",
         ),
         (
             ("area/4", 9.0, None),
-            "Recipe must be buffered/1 where a period is given, not area/4, which sizes no cell",
+            "Recipe must be buffered/1 or gated/1 where a period is given, not area/4, which sizes no cell",
         ),
         (
             ("bufered/1", None, None),
-            "Recipe must be one of area/4, buffered/1, not 'bufered/1'; did you mean ",
+            "Recipe must be one of area/4, buffered/1, gated/1, not 'bufered/1'; did you mean 'buffered/1'?",
         ),
         ((None, 0.0, None), "Period must be above 0 ps and finite, not 0"),
         ((None, -3.0, None), "Period must be above 0 ps and finite, not -3"),

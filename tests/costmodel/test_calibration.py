@@ -18,6 +18,7 @@ from blueprint.unit import flip_flops
 from blueprint.workloads.data import EVEN, Data
 from costmodel.calibration import calibration, fitting, measuring, sampling, validation
 from costmodel.calibration.measuring import Sample, measure, operands
+from costmodel.model.estimate import ANY
 from costmodel.technology import technology
 from costmodel.technology.technology import Technology
 from generator.export import write_hardware
@@ -246,7 +247,8 @@ def test_validation_needs_a_model_and_another_seed() -> None:
     area = {**tech.model["area"], "source": "4 random designs, recipe area/9"}
     with pytest.raises(
         ParamError,
-        match="^Technology asap7 must be calibrated by recipe area/4 or buffered/1 to be validated, not by area/9$",
+        match="^Technology asap7 must be calibrated by recipe area/4 or buffered/1 or gated/1 to be validated, not by "
+        "area/9$",
     ):
         validation.validate(tech.with_model({**tech.model, "area": area}), write_hardware, designs=1)
 
@@ -346,3 +348,31 @@ def test_another_run_needs_a_new_measurement(monkeypatch: pytest.MonkeyPatch) ->
     time = int(spec.cycles(spec.typical_workload()))
     monkeypatch.setattr(kind, "cycles", lambda self, task: time + 1)
     assert before != measuring._run(spec, Data())
+
+
+def test_a_bit_of_a_register_costs_at_least_its_cell() -> None:
+    """Few registers beside much logic: the fit alone would give them nothing, or a part of what a cell costs."""
+    random = np.random.default_rng(5)
+    tables, measured = [], []
+    for _ in range(12):
+        bits, adders = float(random.integers(1, 6)), float(random.integers(100, 400))
+        tables.append({("p", "register", "width"): bits, ("p", "adder", "width"): adders})
+        measured.append({"p": 2.0 * bits + 3.0 * adders * float(random.uniform(0.97, 1.0))})
+    least = {("register", "width"): 2.0}
+    free, _ = calibration.fit_places(tables, measured)
+    held, errors = calibration.fit_places(tables, measured, least=least)
+    assert free["p"]["register"].get("width", 0.0) < 1.6
+    assert held["p"]["register"]["width"] >= 2.0 and held[ANY]["register"]["width"] >= 2.0
+    assert held["p"]["adder"]["width"] == pytest.approx(2.95, rel=0.02) and errors["p"]["worst"] < 0.03
+    tech = technology.load("asap7")
+    assert calibration.least_areas(tech) == {("register", "width"): 0.2916}
+
+
+def test_what_a_register_costs_beyond_its_cell_is_fitted() -> None:
+    tables = [
+        {("p", "register", "width"): float(bits), ("p", "adder", "width"): 7.0} for bits in (8, 40, 200, 900)
+    ]
+    measured = [{"p": 2.5 * table["p", "register", "width"] + 3.0 * 7} for table in tables]
+    held, _ = calibration.fit_places(tables, measured, least={("register", "width"): 2.0})
+    assert held["p"]["register"]["width"] == pytest.approx(2.5, rel=1e-3)
+    assert held["p"]["adder"]["width"] == pytest.approx(3.0, rel=1e-2)

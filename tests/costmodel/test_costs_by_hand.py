@@ -201,7 +201,8 @@ FLOAT = {"shift": 16 * 4.0, "fraction": 13, "exponent": 5, "one": 1, "joined": 3
 PRODUCT = {"square": 169, "shift": 13 * np.log2(13), "exponent": 5, "one": 1}
 TERMS: dict[str, dict[str, dict[str, float]]] = {
     "area": {
-        "register": {"width": 6, "enable": 6, "reset": 6}, "adder": {"width": 4, "one": 1}, "sign_adder": {"width": 6},
+        "register": {"width": 6, "enable": 6, "reset": 6, "gate": 1}, "adder": {"width": 4, "one": 1},
+        "sign_adder": {"width": 6},
         "compressor": {"width": 6}, "half_adder": {"width": 6}, "mux": {"bits": 48, "width": 6, "entries": 8},
         "select": {"bits": 48}, "decoder": {"outputs": 16, "one": 1}, "xor_row": {"width": 6}, "and_row": {"width": 6},
         "recoder": {"cross": 64, "outputs": 16}, "comparator": {"width": 6}, "counter": {"width": 6},

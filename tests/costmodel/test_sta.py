@@ -93,7 +93,7 @@ def test_delay_agrees_with_abc(tmp_path: Path, name: str) -> None:
     """ABC's stime on the same netlist and library; 0.6 percent, since it takes slews of repeated outputs apart."""
     tech = technology.load(name)
     (tmp_path / "mux.v").write_text(MUX)
-    netlists = synthesis._netlists(synthesis._front([tmp_path / "mux.v"], "mux", (), False), tech)
+    netlists = synthesis._netlists(synthesis._front([tmp_path / "mux.v"], "mux", (), False), tech, False)
     compact.write_liberty(selection.smallest(tech.cells.values()), tmp_path / "cells.lib")
     (tmp_path / "mux.blif").write_text(_blif(netlists["mux"]))
     script = "read_lib -w cells.lib; read_blif mux.blif; topo; stime -p"

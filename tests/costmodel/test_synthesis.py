@@ -54,7 +54,7 @@ def netlist(folder: Path, rtl: str, tech: Technology) -> Gates:
     top = re.findall(r"module (\w+)", rtl)[-1]
     (folder / f"{top}.v").write_text(rtl)
     modules = synthesis._front([folder / f"{top}.v"], top, (), True)
-    return Gates(synthesis._netlists(modules, tech)[top], tech.cells)
+    return Gates(synthesis._netlists(modules, tech, False)[top], tech.cells)
 
 
 def synthesize(

@@ -270,7 +270,8 @@ REFUSED = {
     "parameters": (["--set", "mu=2"], "overrides (--set) must be given for a design, not for a system"),
     "a period": (["--period", "0"], "Period must be above 0 ps and finite, not 0"),
     "a recipe": (
-        ["--recipe", "area/5"], "Recipe must be one of area/4, buffered/1, not 'area/5'; did you mean 'area/4'?",
+        ["--recipe", "area/5"],
+        "Recipe must be one of area/4, buffered/1, gated/1, not 'area/5'; did you mean 'area/4'?",
     ),
 }  # fmt: skip
 

@@ -160,6 +160,41 @@ def test_prediction_of_another_recipe_does_not_stand_beside_a_measurement(
     )
 
 
+def test_clock_gates_are_told_where_there_are_any(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gated = dataclasses.replace(
+        FOUND,
+        recipe="gated/1",
+        wires="no wires",
+        buffer_area_um2=1234.5,
+        clock_gates=1059,
+        clock_gate_area_um2=246.9,
+    )
+    monkeypatch.setattr(synthesis, "mapped", lambda *_, **__: None)
+    monkeypatch.setattr(synthesis, "summary", lambda _: gated)
+    assert run(["synth", EXAMPLE, "--recipe", "gated/1"]) == 0
+    text = capsys.readouterr().out
+    assert "recipe gated/1; no wires; buffers 10.0%, 1,059 clock gates 2.0% of area" in text
+    assert run(["synth", EXAMPLE, "--recipe", "gated/1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["clock_gates"], found["clock_gate_area_um2"]) == (1059, 246.9)
+
+
+def test_clock_gates_that_a_library_has_not_are_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.v"
+    options = ["--recipe", "gated/1", "--tech", "ihp_sg13g2", "--netlist", str(out)]
+    assert run(["synth", EXAMPLE, *options]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and not out.exists()
+    assert told.err == (
+        "Recipe must be one without clock gates for ihp_sg13g2, whose technology file names no clock gate that a "
+        "rising clock can use\n"
+    )
+
+
 def test_netlist_is_written_with_its_cells_and_constraints(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -183,7 +218,7 @@ def test_netlist_is_written_with_its_cells_and_constraints(
     [
         (["--period", "0"], "Period must be above 0 ps and finite, not 0"),
         (["--period", "-4"], "Period must be above 0 ps and finite, not -4"),
-        (["--recipe", "fast"], "Recipe must be one of area/4, buffered/1, not 'fast'"),
+        (["--recipe", "fast"], "Recipe must be one of area/4, buffered/1, gated/1, not 'fast'"),
     ],
 )
 def test_recipe_that_cannot_be_writes_nothing(
