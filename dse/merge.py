@@ -187,9 +187,14 @@ def _merged(parts: _Parts, out: Path, partial: bool, points_csv: bool | None, pr
                 os.replace(draft / store.NAME, out / store.NAME)
         finally:
             progress.stop()
-        files.write(out / "space.yaml", first.space.text)
-        study = Study(out, store.load(out), first.space, first.metrics)
-        study.write_tables(points=points_csv)
+        try:
+            files.write(out / "space.yaml", first.space.text)
+            study = Study(out, store.load(out), first.space, first.metrics)
+            study.write_tables(points=points_csv)
+        except BaseException:  # a disk without room for the tables: the same command starts again
+            for left in (*out.glob(f"{store.NAME}*"), out / "space.yaml"):
+                left.unlink(missing_ok=True)
+            raise
     return study
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ternforge.streams import OUTPUT
 from toolchain.files import lacks_scratch
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 
 
@@ -35,6 +35,9 @@ def _of_system(problem: OSError) -> str | None:
         return (
             f"{what or 'A disk'}: disk must have room here, and it has not: {why}; free some and run it again"
         )
+    if problem.errno == errno.EFBIG:
+        large = f"{what or 'A file'}: file must not be so large here"
+        return f"{large}: {why}; raise the limit (`ulimit -f`) and run it again"
     if problem.errno in _SCARCE:
         return f"{what or 'System'}: system must have processes, files and memory left, and it has not: {why}"
     if problem.errno == errno.EPIPE:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dse import merge as merging
 from dse.progress import Progress
+from dse.store import is_study
 from ternforge import folder
 from ternforge.session import Answer
 from ternforge.study import check
@@ -27,7 +28,8 @@ def merge(
     """
     for study in studies:
         check(study)
-    folder.check_out(out)
+    if not is_study(Path(out)):  # a merge that failed leaves a lock
+        folder.check_out(out)
     with folder.updated(out, TABLES, "merge"):
         with merging.merge(studies, out, partial=partial, progress=progress) as whole:
             return whole.summary()

@@ -416,3 +416,21 @@ def test_merged_shards_of_a_search_that_keeps_a_sample(sampled: None, tmp_path: 
         assert (tmp_path / "merged" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     run(toy.problem(), tmp_path / "merged").close()
     assert rows(tmp_path / "merged") == rows(tmp_path / "whole")
+
+
+def test_a_merge_whose_tables_have_no_room_leaves_nothing_and_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    folders, out = shards(TEXT, 2, tmp_path), tmp_path / "merged"
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(OSError, match=r"^\[Errno 28\] No space left on device$"),
+    ):
+        patch.setattr(Study, "write_tables", full)
+        merged(folders, out)
+    assert [path.name for path in out.iterdir()] == ["study.lock"]
+    merged(folders, out).close()
+    assert (out / "front.csv").is_file()

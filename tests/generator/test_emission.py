@@ -64,3 +64,20 @@ def test_generate_says_how_much_of_the_whole_is_made(
     monkeypatch.setattr(module, function, write)
     generate(EXAMPLES / file, tmp_path / "out", note=heard.append)
     assert len(heard) == 1 and re.fullmatch(r"made 25 of 100 % of the Verilog, \d+ s left", heard[0])
+
+
+def test_names_of_wide_wires_are_apart_where_yosys_first_reads_them() -> None:
+    low, narrow, wide = "wire width 9 \\low", "wire width 4 \\narrow", "wire width 1280 output 3 \\wide"
+    text = "\n".join(
+        f"  {wire}" for wire in (low, narrow, wide, "wire width 2560 \\low", "wire width 1023 \\below")
+    )
+    read = [line.split()[-1] for line in emission._apart(text).splitlines()]
+    fresh = [name for name in read if name.startswith("$apart$")]
+    assert len(set(fresh)) == len(fresh) == 30
+    assert read == ["\\low", *fresh[:20], "\\narrow", "\\wide", *fresh[20:], "\\low", "\\below"]
+
+
+def test_names_that_keep_others_apart_are_in_no_verilog() -> None:
+    spec = Fifo("fifo", 1100, 2, ahead=False, refills=False)
+    text = "".join(emission.emit(spec).modules.values())
+    assert "[1099:0] word;" in text and "apart" not in text

@@ -66,7 +66,13 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "config.json").write_text(json.dumps(CONFIG))
     tiny.write(folder)
     packed(folder / "packed", checkpoint())
-    assert run(["explore", str(folder / "space.yaml"), "--out", str(folder / "study"), "-q"]) == 0
+    for name, *more in (
+        ["study"],
+        ["other", "--budget", "20"],
+        ["shard1", "--shard", "1/2"],
+        ["shard2", "--shard", "2/2"],
+    ):
+        assert run(["explore", str(folder / "space.yaml"), "--out", str(folder / name), *more, "-q"]) == 0
     return folder
 
 
@@ -83,6 +89,8 @@ def arguments(command: str, given: Path, out: Path) -> list[str]:
 
 COMMANDS = [
     "explore {given}/space.yaml --out {out}/study",
+    "merge {given}/shard1 {given}/shard2 --out {out}/study",
+    "compare {given}/study {given}/other -o {out}/compared.png",
     "plot {given}/study -o {out}/figures",
     "report {given}/study -o {out}/report.html",
     "apply {given}/study knee -o {out}/design.yaml",
@@ -105,7 +113,7 @@ def quick_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 #: Commands that take so long that one limit is enough; all are tried on small disks.
-SECONDS = ("plot", "report", "generate", "export")
+SECONDS = ("compare", "plot", "report", "generate", "export")
 
 
 def names_a_place(message: str, out: Path) -> bool:

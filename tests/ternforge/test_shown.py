@@ -340,6 +340,7 @@ def test_arguments_are_shown_where_they_are_short(value: Any, text: str) -> None
 
 
 ROOM = "disk must have room here, and it has not"
+LARGE = "file must not be so large here"
 LEFT = "system must have processes, files and memory left, and it has not"
 STDOUT = "Standard output must take what is written to it, and it does not"
 OPEN = "file must be readable and writable here, and it is not"
@@ -354,7 +355,7 @@ LESS, FEWER = (
     [
         (OSError(errno.ENOSPC, "full", "f"), f"f: {ROOM}: full; free some and run it again"),
         (OSError(errno.EDQUOT, "quota"), f"A disk: {ROOM}: quota; free some and run it again"),
-        (OSError(errno.EFBIG, "big", b"f"), f"f: {ROOM}: big; free some and run it again"),
+        (OSError(errno.EFBIG, "big", b"f"), f"f: {LARGE}: big; raise the limit (`ulimit -f`) and run it again"),
         (OSError(errno.EMFILE, "many"), f"System: {LEFT}: many"),
         (OSError(errno.EACCES, "denied", Path("f")), f"f: {OPEN}: denied"),
         (OSError(errno.EACCES, "denied", 3), f"A file: {OPEN}: denied"),
