@@ -232,8 +232,8 @@ FAST_ARRAYS: Mapping[str, Mapping[str, object]] = {
 }  # fmt: skip
 #: Tables of one activation each, so many that shell and accumulators hardly count, by the numbers of their case.
 WIDE_TABLES: Mapping[str, Mapping[str, object]] = {
-    "INT8": {"mu": 1, "lut_count": 256, "fetch_count": 32, "n_tile": 32, "act_width": 8, "reduction_register": True,
-             "carry_save_sums": True, "resolve_cycles": 4, "reduction_stages": 1,
+    "INT8": {"mu": 1, "lut_count": 128, "fetch_count": 16, "n_tile": 16, "act_width": 8, "reduction_register": True,
+             "carry_save_sums": True, "resolve_cycles": 4, "reduction_stages": 2,
              "k_max": 6912, "n_max": 6912, "m_max": TOKENS},
 }  # fmt: skip
 BY_LABEL: Mapping[str, Case] = {case.label: case for case in CASES}
