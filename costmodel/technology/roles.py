@@ -121,11 +121,10 @@ def choose(cells: Iterable[Cell]) -> Roles:
         _first(item for item in rising if item.clear and not item.clear_value and not item.enable),
         _first(item for item in rising if item.clear and item.clear_value and not item.enable),
         _first(item for item in latches if item.rising),
-        # A library may keep its clock gates from being chosen for logic, which they never are here.
         _first(
             cell.name
-            for cell in sorted(cells, key=lambda cell: (clock_gate(cell) is None, cell.dont_use, rank(cell)))
-            if cell.clock_gate
+            for cell in sorted(cells, key=lambda cell: (clock_gate(cell) is None, rank(cell)))
+            if cell.clock_gate and not cell.dont_use
         ),
         _first(_tie(cell, 1) for cell in simple),
         _first(_tie(cell, 0) for cell in simple),

@@ -167,7 +167,7 @@ def test_glitches_are_those_of_the_sample_for_each_useful_toggle(monkeypatch: py
     )  # one useful toggle a net in four cycles
     mapped = SimpleNamespace(macros=None, trees=None, wires=None)
     owned = owners(gates.flat, {"top": "outside", "leaf": "inside"})
-    found = activity._glitches(gates, sample, owned, mapped)  # type: ignore[arg-type]
+    found = activity._glitches(gates, sample, owned, mapped, gates.clocks(owned, 4))  # type: ignore[arg-type]
     share = 1.5 * 0.25  # glitches for each useful toggle, useful toggles a cycle
     assert found.energies == pytest.approx(
         {"outside": share * toggle_pj(), "inside": 2 * share * toggle_pj()}

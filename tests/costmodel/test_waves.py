@@ -234,7 +234,8 @@ def test_energy_of_a_pulse_is_that_of_two_toggles() -> None:
         machine.settle(before)
         sample.take(before)
     netlist = Mapped("hazard", {}, found, tech, LEAST, None, None, "", {})
-    glitches = activity._glitches(machine, sample, owners(flat, {"hazard": "all"}), netlist)
+    owned = owners(flat, {"hazard": "all"})
+    glitches = activity._glitches(machine, sample, owned, netlist, machine.clocks(owned, 40))
     cell = tech.cells["XOR2xp5_ASAP7_75t_R"]
     pulses = glitches.energies["all"] / activity._internal(cell, "Y")
     assert pulses == pytest.approx(2.0)  # no pin is driven by the output
