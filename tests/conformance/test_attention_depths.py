@@ -78,6 +78,12 @@ def test_partial_sums_agree(stages: int, tmp_path: Path) -> None:
     assert differences(StreamingAttentionSpec.from_mapping(core), tmp_path / "core") == []
 
 
+@pytest.mark.slow
+def test_a_tree_with_more_registers_than_other_blocks_have_agrees(tmp_path: Path) -> None:
+    core = {**CORE, "dim": 8, "format": "fp16", "acc_format": "fp32", "short_steps": True, "dot_stages": 48}
+    assert differences(StreamingAttentionSpec.from_mapping(core), tmp_path / "core") == []
+
+
 # Time ----------------------------------------------------------------------------------------------------------------
 
 
@@ -145,6 +151,8 @@ def test_flip_flops_of_a_sum_are_those_that_are_counted(place: str, stages: int,
     [
         ({"sum_stages": 1}, "sum_stages must be 0 for sums that are not floats, not 1"),
         ({**FIXED, "sum_stages": 2}, "sum_stages must be 0 for sums that are not floats, not 2"),
+        ({"dot_stages": 49}, "Parameter 'dot_stages' must be an integer from 0 to 48, not 49"),
+        ({"exp_stages": 25}, "Parameter 'exp_stages' must be an integer from 0 to 24, not 25"),
         ({"sum_stages": 6}, "Parameter 'sum_stages' must be an integer from 0 to 5, not 6"),
     ],
 )  # fmt: skip

@@ -40,7 +40,7 @@ from blueprint.arithmetic.softmax.parts import (
 from blueprint.numbers import Number, bit_length, choose, flag, larger, possible, smaller
 
 #: Most registers in a block that the formulas cover.
-STAGES_LIMIT = 24
+STAGES_LIMIT = 48
 #: An estimate: bits of an exponent's fraction that choose a segment of the polynomial of a power of two.
 _SEGMENT_BITS = 4
 #: An estimate: two-input gates of the table of coefficients, per bit of a mantissa.

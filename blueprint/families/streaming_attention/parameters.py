@@ -28,7 +28,9 @@ from blueprint.spec import Spec
 from blueprint.workloads.tasks import MASKS, Attention
 from blueprint.workloads.workload import MOST_HEADS
 
-_STAGES = {"minimum": 0, "maximum": STAGES_LIMIT}
+#: Most registers inside a step; the tree of a dot product, as deep as heads are long, has up to STAGES_LIMIT.
+MOST_STAGES = 24
+_STAGES = {"minimum": 0, "maximum": MOST_STAGES}
 _CUTS = {"minimum": 0, "maximum": CUTS_LIMIT, "added": True}
 _DEPTH = {"minimum": 0, "maximum": 1 << 20}
 #: Most products in a cycle.
@@ -92,7 +94,9 @@ class StreamingAttentionParameters(Spec):
     row_depth: int = parameter(
         "depth of FIFOs with one word per row, 0 for full throughput", default=0, **_DEPTH
     )
-    dot_stages: int = parameter("pipeline registers in a dot product", default=1, **_STAGES)
+    dot_stages: int = parameter(
+        "pipeline registers in a dot product", default=1, minimum=0, maximum=STAGES_LIMIT
+    )
     scale_stages: int = parameter("pipeline registers in the scaling of a score", default=1, **_STAGES)
     exp_stages: int = parameter("pipeline registers in an exponential", default=1, **_STAGES)
     reciprocal_stages: int = parameter("pipeline registers in a reciprocal", default=8, **_STAGES)

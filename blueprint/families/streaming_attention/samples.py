@@ -12,12 +12,11 @@ from blueprint import typical
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.softmax.arithmetic import Scales
 from blueprint.arithmetic.softmax.attention import scores
-from blueprint.arithmetic.softmax.blocks import STAGES_LIMIT
 from blueprint.arithmetic.softmax.deep import CUTS_LIMIT
 from blueprint.arithmetic.softmax.steps import ceiling, scale
 from blueprint.arithmetic.softmax.turns import SUM_STAGES_LIMIT
 from blueprint.families.streaming_attention import dataflow, masks, registers
-from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
+from blueprint.families.streaming_attention.parameters import MOST_STAGES, StreamingAttentionParameters
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import choose, larger, smaller
 from blueprint.workloads.data import EVEN, Data
@@ -111,7 +110,7 @@ def _turns(random: np.random.Generator, found: Mapping[str, Any]) -> dict[str, i
     if found["acc_format"] not in ("fp32", "same"):
         return sums
     if found.get("short_steps") and random.random() >= _WHOLE:
-        sums["dot_stages"] = int(random.integers(found["dot_stages"], STAGES_LIMIT + 1))
+        sums["dot_stages"] = int(random.integers(found["dot_stages"], MOST_STAGES + 1))
     if random.random() >= _WHOLE:
         sums["sum_stages"] = int(random.integers(1, SUM_STAGES_LIMIT + 1))
     return sums
