@@ -20,6 +20,7 @@ from benchmarks.density.spaces import (
     ARRAYS,
     ATTENTION,
     BY_LABEL,
+    DEEP_ATTENTION,
     FAST_ARRAYS,
     KEYS,
     TABLES,
@@ -45,8 +46,8 @@ from toolchain import files
 TECHNOLOGY, SIZE = "asap7", 256
 #: A larger size, of which the designs of most work are synthesized.
 LARGE = 1024
-#: Designs of more predicted area are not synthesized: about eight minutes of a processor.
-LARGEST_UM2 = 150_000
+#: Designs of more predicted area are not synthesized: about ten minutes of a processor.
+LARGEST_UM2 = 170_000
 #: A period that no netlist meets: cells grow until no larger one makes the slowest path faster.
 _SHORTEST_PS = 1.0
 #: Heads and lanes of attention that are tried, the last for goals; the others are as large as time allows.
@@ -70,6 +71,9 @@ def tried() -> Iterator[tuple[str, str, Spec]]:
     for label, parameters in FAST_ARRAYS.items():
         array = registry.get(ARRAYS).from_mapping(parameters)
         yield f"{ARRAYS}, {label}", "a register behind every step", array
+    for label, parameters in DEEP_ATTENTION.items():
+        heads = registry.get(ATTENTION).from_mapping(parameters)
+        yield f"{ATTENTION}, {label}", "a register behind every step of the tree", heads
     for label, parameters in WIDE_TABLES.items():
         tables = registry.get(TABLES).from_mapping(parameters)
         yield f"{TABLES}, {label}", "many tables of one activation", tables

@@ -254,7 +254,7 @@ shortest period: cells grow until no larger one helps, so where full adders, of 
 path it is hardly shorter than for least area. The last columns are the same two netlists with clock gates (recipe
 `gated/1`); of a dash the design was not mapped so, `--gates` does it. Errors are those of the predictions, which are
 for least area; of clocks a positive one is too fast. Designs of more than {measure.LARGEST_UM2:,} um2, predicted, are
-not synthesized: that would take a processor more than about eight minutes."""
+not synthesized: that would take a processor more than about ten minutes."""
 OTHERS = """Published structures, mapped with the same cells without a shell and without wires, beside what is reached
 above with both: a whole design of theirs would be larger and slower than these figures. An element of a serial kind
 counts the digits of operands from a normal distribution ([bit-weight elements](bit_weight.md)). LUT Tensor Core takes

@@ -236,4 +236,11 @@ WIDE_TABLES: Mapping[str, Mapping[str, object]] = {
              "carry_save_sums": True, "resolve_cycles": 4, "reduction_stages": 2,
              "k_max": 6912, "n_max": 6912, "m_max": TOKENS},
 }  # fmt: skip
+#: Attention of the size that is asked for, with a register behind every step of its tree.
+DEEP_ATTENTION: Mapping[str, Mapping[str, object]] = {
+    "FP16, FP32 sums": {"format": "fp16", "acc_format": "fp32", "dim": 64, "parallel": 2, "keys_max": KEYS,
+                        "queries_max": KEYS, "heads_max": 4, "dot_stages": 46, "scale_stages": 2, "exp_stages": 16,
+                        "reciprocal_stages": 24, "product_stages": 8, "divide_stages": 2, "scale_cuts": 16,
+                        "finish_cuts": 16, "short_steps": True, "sum_stages": 5},
+}  # fmt: skip
 BY_LABEL: Mapping[str, Case] = {case.label: case for case in CASES}
