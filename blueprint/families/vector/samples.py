@@ -102,7 +102,9 @@ def _drawn(p: VectorParameters, task: Rowwise, random: np.random.Generator) -> R
     more = replace(task, rows=min(p.rows_max, task.rows + _MORE_ROWS))
     task = more if p.cycles(more) <= _CYCLES else task
     before = [name for name in task.operation.split("+") if name not in (COPY, "norm", "quantize", "dot")]
-    usual = float(f"{np.exp(random.normal(2, 2)):.6g}")  # the last digits of a power differ between processors
+    usual = float(
+        f"{np.exp(random.normal(2, 2)):.6g}"
+    )  # the last digits of a power differ between processors
     chosen = float(random.choice(TEMPERATURES)) if random.random() < _EXTREME else usual
     given: dict[str, Any] = {name: int(random.integers(most + 1)) for name, most in NOISE.items()}
     if p.top_k and random.random() < _AMONG:
