@@ -24,8 +24,10 @@ Term = Callable[[Dimensions], Real | Truths]
 #: Terms by name: the cost of a unit is the sum of coefficient times term.
 Terms = Mapping[str, Term]
 
-#: The energy term that does not depend on activity: clock pins of registers switch every cycle.
+#: The energy term of clock pins: they switch every cycle, or behind a clock gate when their registers are written.
 CLOCK = "clock"
+#: The term of a clock gate, which registers that share an enable may have; its own clock pin switches every cycle.
+GATE = "gate"
 #: The delay term of which only the largest value in a path counts: carries of adders in series ripple in parallel.
 OVERLAPPING = ("adder", "width")
 
@@ -128,6 +130,10 @@ def _chosen(d: Dimensions) -> Real:
     return d["width"] * _levels(d["entries"])
 
 
+def _gated(d: Dimensions) -> Real:
+    return d["enable"] * (d["width"] > 0)
+
+
 _WIDTH: Terms = {"width": _by("width")}
 _ONE: Terms = {"one": _there("width")}
 #: A float adder has two shifters over its significand and little else that grows.
@@ -151,10 +157,10 @@ REGISTER = Kind(
     area={
         **_WIDTH,
         "enable": lambda d: d["width"] * d["enable"],
-        "gate": lambda d: d["enable"] * (d["width"] > 0),
+        GATE: _gated,
         "reset": lambda d: d["width"] * d["reset"],
     },
-    energy={CLOCK: _by("width"), **_WIDTH},
+    energy={CLOCK: _by("width"), GATE: _gated, **_WIDTH},
     gates={"width": 4.0, "enable": 2.0},
     defaults={"enable": 0, "reset": 0},
 )

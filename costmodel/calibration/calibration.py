@@ -9,6 +9,7 @@ cached, so an interrupted calibration continues where it stopped.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from costmodel.model import estimate, features, glitches, wires
 from costmodel.model.estimate import ANY, Coefficients
 from costmodel.technology import importing
 from costmodel.technology.technology import Technology, load
-from costmodel.words import PARTS
+from costmodel.words import GATED, PARTS
 from toolchain import files, yosys
 
 SEED = 0
@@ -122,7 +123,7 @@ def model(samples: Sequence[Sample], technology: Technology, seed: int, recipe: 
     tables = [area_table(sample.spec.units()) for sample in samples]
     areas = [sample.areas for sample in samples]
     area, errors = fit_places(tables, areas, known=known_areas(technology), least=least_areas(technology))
-    tables = [energy_table(sample) for sample in samples]
+    tables = [energy_table(sample, recipe == GATED) for sample in samples]
     wholes = [sample.energy_pj for sample in samples]
     energy, misses = fit_places(tables, [sample.switched.energies for sample in samples], wholes)
     loads = [float(wires.load(technology, sample.area_um2)) for sample in samples]
@@ -180,20 +181,20 @@ def area_table(units: Sequence[Unit]) -> Table:
     return table
 
 
-def energy_table(sample: Sample) -> Table:
+def energy_table(sample: Sample, gated: bool) -> Table:
     """Energy terms of the mean cycle of the measured run, by place, kind and name.
 
     Activities are those of a design that is just large enough for the run, times the utilization of the run; terms of
-    the clock count in every cycle.
+    the clock count in every cycle, but for clock pins behind clock gates if the netlist is ``gated``.
     """
     spec, busy = sample.spec, sample.utilization
     small = spec.sized_for(sample.switched.task)
     table: Table = {}
     for unit, run in zip(spec.units(), small.units(), strict=True):
-        for name, value in features.terms(unit, features.ENERGY).items():
+        for name, term in features.ENERGY[unit.kind].items():
             key = (unit.place, unit.kind, name)
-            often = 1.0 if name == features.CLOCK else busy * float(run.activity)
-            table[key] = table.get(key, 0.0) + float(value) * often
+            always, more = features.occurrences(replace(unit, activity=run.activity), name, gated)
+            table[key] = table.get(key, 0.0) + float((always + busy * more) * term(unit.dims))
     return table
 
 

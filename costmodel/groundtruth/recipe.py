@@ -11,18 +11,27 @@ from costmodel.words import BUFFERED as BUFFERED
 from costmodel.words import GATED as GATED
 from costmodel.words import LEAST as LEAST
 from costmodel.words import RECIPES as RECIPES
-from costmodel.words import (
-    STANDARD as STANDARD,  # for a file without a recipe: not calibrated, or by another version
-)
+from costmodel.words import STANDARD as STANDARD
 
 
 def of(technology: Technology) -> str:
-    """The recipe with which a technology's coefficients were fitted; its measurements use the same."""
-    return technology.recipe if technology.recipe in RECIPES else STANDARD
+    """The recipe with which a technology's coefficients were fitted; its measurements use the same.
+
+    It is the standard one where nothing says which, and where that recipe needs clock gates that the cells lack: those
+    of another library than the one that was calibrated.
+    """
+    lacking = technology.recipe == GATED and technology.roles.clock_gate is None
+    known = technology.recipe in RECIPES and not lacking
+    return technology.recipe if technology.recipe and known else standard(technology)
 
 
-def choose(recipe: str | None, period_ps: float | None, wires: str | None, default: str = STANDARD) -> str:
-    """The recipe of a run: the one that was asked for, the one that can meet a period, else the `default`.
+def standard(technology: Technology) -> str:
+    """The recipe of a file that states none (not calibrated, or by another version): the best that its cells allow."""
+    return BUFFERED if technology.roles.clock_gate is None else STANDARD
+
+
+def choose(recipe: str | None, period_ps: float | None, wires: str | None, technology: Technology) -> str:
+    """The recipe of a run: the one that was asked for, the one that can meet a period, else that of the `technology`.
 
     `ParamError` for an unknown recipe, a period that is not above 0, and what `LEAST` cannot do.
     """
@@ -32,7 +41,8 @@ def choose(recipe: str | None, period_ps: float | None, wires: str | None, defau
         )
     if period_ps is not None and not (period_ps > 0 and math.isfinite(period_ps)):
         raise ParamError(f"Period must be above 0 ps and finite, not {period_ps:g}")
-    timed = default if default != LEAST else STANDARD
+    default = of(technology)
+    timed = default if default != LEAST else standard(technology)
     chosen = recipe or (default if period_ps is None and wires is None else timed)
     if chosen == LEAST and period_ps is not None:
         raise ParamError(

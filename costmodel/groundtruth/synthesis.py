@@ -272,9 +272,10 @@ def mapped(
     """
     if isinstance(technology, str):
         technology = load_technology(technology)
-    chosen = recipes.choose(recipe, period_ps, wires, recipes.of(technology))
+    model = technology.model
     if liberty:
         technology = importing.technology(list(liberty), technology.name)
+    chosen = recipes.choose(recipe, period_ps, wires, technology.with_model(model))
     gated = chosen == GATED
     if gated:
         clock_gating.gate(technology)  # refused before anything takes time

@@ -22,6 +22,7 @@ from blueprint.unit import SRAM, SRAM_1RW, Built, Path, Unit
 from costmodel.model import features, wires
 from costmodel.technology.macros import SINGLE, TWO
 from costmodel.technology.technology import Technology
+from costmodel.words import GATED
 
 #: Coefficients by place, kind and term; the place `any` serves places that calibration did not meet.
 Coefficients = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -35,8 +36,8 @@ CALIBRATION_MINUTES = 15
 
 #: Energy in pJ of a power of 1 nW over 1 s.
 PJ_PER_NW_S = 1e3
-#: Name of the energy term of an access of a memory.
-ACCESSES = "accesses"
+#: Name of the energy term of an access of a memory, and of clock pins behind a clock gate that is open.
+ACCESSES, OPENED = "accesses", "clock, open"
 
 
 #: Delays in ps to the output of each step, path by path.
@@ -181,7 +182,7 @@ def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str
     places: dict[str, tuple[Real, Real]] = {unit.place: (0.0, 0.0) for unit in units}
     for term in energy_terms(units, technology):
         clocks, moved = places[term.unit.place]
-        always = term.name == features.CLOCK
+        always = term.name in features.CLOCKED
         places[term.unit.place] = (clocks + term.amount, moved) if always else (clocks, moved + term.amount)
     return places
 
@@ -189,9 +190,10 @@ def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str
 def energy_terms(units: Sequence[Unit], technology: Technology) -> Iterator[Term]:
     """Energy in pJ of a cycle of full throughput, term by term, without leakage and glitches.
 
-    Terms called :data:`costmodel.model.features.CLOCK` are those of any cycle.
+    Terms called as in :data:`costmodel.model.features.CLOCKED` are those of any cycle; those of clock pins behind clock
+    gates are called :data:`OPENED`.
     """
-    found = law(technology, "energy")
+    found, gated = law(technology, "energy"), technology.recipe == GATED
     for unit in units:
         if absent(unit):
             continue
@@ -199,9 +201,12 @@ def energy_terms(units: Sequence[Unit], technology: Technology) -> Iterator[Term
         if unit.kind in MEMORIES:
             yield Term(unit, ACCESSES, times, access_pj(unit, technology), 1.0)
         for name, value in coefficients(found, unit).items():
-            if value:
-                count = unit.count if name == features.CLOCK else times
-                yield Term(unit, name, count, value, features.ENERGY[unit.kind][name](unit.dims))
+            always, busy = features.occurrences(unit, name, gated)
+            size = features.ENERGY[unit.kind][name](unit.dims)
+            if value and name in features.CLOCKED:
+                yield Term(unit, name, always, value, size)
+            if value and np.any(busy):
+                yield Term(unit, OPENED if name == features.CLOCK else name, busy, value, size)
 
 
 def access_pj(unit: Unit, technology: Technology) -> Real:

@@ -80,7 +80,7 @@ def useful(unit: Unit, energy: Coefficients) -> Real:
     table = features.ENERGY[unit.kind]
     once: Real = 0.0
     for name, term in table.items():
-        if name != features.CLOCK:
+        if name not in features.CLOCKED:
             once = once + known.get(name, 0.0) * term(unit.dims)
     return once
 

@@ -108,7 +108,7 @@ def _checked(
     wires: str | None,
 ) -> Path | None:
     """The file of the netlist, if one was asked for; everything is refused here that can be before the work."""
-    chosen = recipes.choose(recipe, period, wires, recipes.of(facts))
+    chosen = recipes.choose(recipe, period, wires, facts)
     if not liberty:
         wire_models.check(wires, facts)
         if chosen == recipes.GATED:

@@ -68,7 +68,7 @@ def technology_calibrate(
         _check_count("designs", number, CALIBRATED)
     facts = files.load(name)
     path = check_file(out if out is not None else facts.path, YAML, schema=schemas.TECHNOLOGY, force=force)
-    chosen = recipes.choose(recipe, None, None, recipes.of(facts))
+    chosen = recipes.choose(recipe, None, None, facts)
     fitted = calibration.calibrate(
         facts, export.write_hardware, designs=designs, note=note, recipe=chosen, only=only
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,7 @@ def test_period_that_is_not_reached_is_refused_with_the_shortest(tmp_path: Path)
 )
 def test_choice_that_cannot_be_is_refused(given: tuple[Any, Any, Any], text: str) -> None:
     with pytest.raises(ParamError, match=f"^{re.escape(text)}"):
-        recipe.choose(*given)
+        recipe.choose(*given, technology.load("asap7"))
 
 
 def _calibrated(stated: str) -> technology.Technology:
@@ -213,14 +214,26 @@ def test_default_recipe_is_that_of_the_technology() -> None:
     for name in technology.names():
         assert recipe.of(technology.load(name)) == technology.load(name).recipe
     assert [recipe.of(_calibrated(stated)) for stated in recipe.RECIPES] == list(recipe.RECIPES)
-    assert recipe.choose(None, None, None, recipe.LEAST) == recipe.LEAST
-    for given in ((None, 100.0, None), (None, None, "none"), ("buffered/1", None, None)):
-        assert recipe.choose(*given, recipe.LEAST) == recipe.BUFFERED
-    assert recipe.choose(recipe.LEAST, None, None, recipe.BUFFERED) == recipe.LEAST
+    least = _calibrated(recipe.LEAST)
+    assert recipe.choose(None, None, None, least) == recipe.LEAST
+    for given in ((None, 100.0, None), (None, None, "none")):
+        assert recipe.choose(*given, least) == recipe.GATED
+    assert recipe.choose(recipe.BUFFERED, None, None, least) == recipe.BUFFERED
+    assert recipe.choose(recipe.LEAST, None, None, _calibrated(recipe.GATED)) == recipe.LEAST
+
+
+def test_cells_without_a_clock_gate_take_the_recipe_without() -> None:
+    ours = technology.load("asap7")
+    bare = replace(ours, roles=replace(ours.roles, clock_gate=None))
+    for stated in (recipe.GATED, "area/3"):
+        assert recipe.of(bare.with_model(_calibrated(stated).model)) == recipe.BUFFERED
+    assert (
+        recipe.choose(None, 100.0, None, bare.with_model(_calibrated(recipe.LEAST).model)) == recipe.BUFFERED
+    )
 
 
 def test_technology_without_a_recipe_that_is_known_takes_the_standard_one() -> None:
-    assert recipe.of(technology.load("asap7").with_model({})) == recipe.STANDARD == recipe.BUFFERED
+    assert recipe.of(technology.load("asap7").with_model({})) == recipe.STANDARD == recipe.GATED
     assert recipe.of(_calibrated("area/3")) == recipe.STANDARD
 
 

@@ -18,10 +18,12 @@ from blueprint.unit import flip_flops
 from blueprint.workloads.data import EVEN, Data
 from costmodel.calibration import calibration, fitting, measuring, sampling, validation
 from costmodel.calibration.measuring import Sample, measure, operands
+from costmodel.model import features
 from costmodel.model.estimate import ANY
 from costmodel.technology import technology
 from costmodel.technology.technology import Technology
 from generator.export import write_hardware
+from tests.costmodel import recorded_fits
 
 SEED = 5
 
@@ -376,3 +378,23 @@ def test_what_a_register_costs_beyond_its_cell_is_fitted() -> None:
     held, _ = calibration.fit_places(tables, measured, least={("register", "width"): 2.0})
     assert held["p"]["register"]["width"] == pytest.approx(2.5, rel=1e-3)
     assert held["p"]["adder"]["width"] == pytest.approx(3.0, rel=1e-2)
+
+
+def test_terms_of_gated_clock_pins_are_those_of_the_work() -> None:
+    """What the terms of the two recipes differ in is the share of the cycles in which the gates are closed."""
+    one = recorded_fits.sample(recorded_fits.NAMES[0], 0)
+    free, gated = (calibration.energy_table(one, each) for each in (False, True))
+    closed: dict[tuple[str, str, str], float] = {}
+    gates: dict[tuple[str, str, str], float] = {}
+    run = one.spec.sized_for(one.switched.task).units()
+    for unit, small in zip(one.spec.units(), run, strict=True):
+        if unit.kind == "register" and unit.dims["enable"]:
+            key, bits = (unit.place, "register", features.CLOCK), float(unit.flip_flops)
+            closed[key] = closed.get(key, 0.0) + bits * (1 - one.utilization * float(small.activity))
+            at = (unit.place, "register", features.GATE)
+            gates[at] = gates.get(at, 0.0) + float(unit.count * (unit.dims["width"] > 0))
+    assert sum(closed.values()) > 0
+    for key, value in free.items():
+        expected = gates.get(key, 0.0) if key[2] == features.GATE else value - closed.get(key, 0.0)
+        assert gated[key] == pytest.approx(expected)
+        assert value == 0 or key[2] != features.GATE

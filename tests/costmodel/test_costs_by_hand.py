@@ -18,6 +18,7 @@ from costmodel.model.work import Asked
 from costmodel.technology import technology
 from costmodel.technology.sram import Law, Organization, Sram
 from costmodel.technology.technology import Technology
+from costmodel.words import GATED, RECIPES
 from tests.costmodel.built import Parts
 
 REGISTER = {"width": 8, "enable": 1, "reset": 0}
@@ -89,6 +90,21 @@ def test_energy_of_every_place_clocks_apart(tech: Technology) -> None:
     clocks, moved = estimate.energy_parts(UNITS, tech)
     assert clocks == 3.0 and moved == 3 + 5 + 84 + MEMORY_PJ
     assert sum(map(sum, estimate.energies_by_place(UNITS, tech).values())) == clocks + moved
+
+
+@pytest.mark.parametrize("stated", RECIPES)
+def test_clock_pins_behind_a_gate_count_with_the_work(tech: Technology, stated: str) -> None:
+    """Of 24 bits with an enable and 8 without, the gates open in half of the cycles of full throughput."""
+    units = (UNITS[0], Unit("register", "a", 1, {"width": 8, "enable": 0, "reset": 0}))
+    energy = {"any": {"register": {"clock": 0.125, "gate": 2.0, "width": 0.25}}}
+    area = {"source": f"3 random designs, recipe {stated}"}
+    found = tech.with_model(tech.model | {"energy": {"value": energy}, "area": area})
+    data = (0.5 * 24 + 8) * 0.25
+    expected = (8 * 0.125 + 3 * 2.0, 0.5 * 24 * 0.125 + data) if stated == GATED else (32 * 0.125, data)
+    assert estimate.energies_by_place(units, found) == {"a": expected}
+    terms = [(term.name, term.amount) for term in estimate.energy_terms(units[:1], found) if term.amount]
+    assert (estimate.OPENED in dict(terms)) == (stated == GATED)
+    assert sum(amount for _, amount in terms) + 8 * 0.125 + 8 * 0.25 == sum(expected)
 
 
 def test_leakage_of_memories_is_that_of_their_law(tech: Technology) -> None:
@@ -211,7 +227,7 @@ TERMS: dict[str, dict[str, dict[str, float]]] = {
         "logic": {"gates": 32}, "broadcast": {}, "sram": {}, "sram_1rw": {},
     },
     "energy": {
-        "register": {"clock": 6, "width": 6}, "adder": {"width": 6}, "mux": {"levels": 18, "width": 6},
+        "register": {"clock": 6, "gate": 1, "width": 6}, "adder": {"width": 6}, "mux": {"levels": 18, "width": 6},
         "select": {"bits": 48, "levels": 18, "width": 6}, "decoder": {"outputs": 16, "inputs": 4, "one": 1},
         "recoder": {"cross": 64, "outputs": 16}, "broadcast": {"fanout": 64},
     },
