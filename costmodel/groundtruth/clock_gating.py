@@ -30,10 +30,15 @@ _MUX = 2.0
 Netlist = dict[str, Any]
 
 
+def find_gate(technology: Technology) -> ClockGate | None:
+    """The clock gate of a library, `None` where it has none for a rising clock."""
+    name = technology.roles.clock_gate
+    return None if name is None else clock_gate(technology.cells[name])
+
+
 def gate(technology: Technology) -> ClockGate:
     """The clock gate of a library; `ParamError` where it has none."""
-    name = technology.roles.clock_gate
-    found = clock_gate(technology.cells[name]) if name is not None else None
+    found = find_gate(technology)
     if found is None:
         raise ParamError(
             f"Recipe must be one without clock gates for {technology.name}, whose technology file names no clock gate "

@@ -6,6 +6,7 @@ import math
 
 from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
+from costmodel.groundtruth import clock_gating
 from costmodel.technology.technology import Technology
 from costmodel.words import BUFFERED as BUFFERED
 from costmodel.words import GATED as GATED
@@ -20,14 +21,14 @@ def of(technology: Technology) -> str:
     It is the standard one where nothing says which, and where that recipe needs clock gates that the cells lack: those
     of another library than the one that was calibrated.
     """
-    lacking = technology.recipe == GATED and technology.roles.clock_gate is None
+    lacking = technology.recipe == GATED and clock_gating.find_gate(technology) is None
     known = technology.recipe in RECIPES and not lacking
     return technology.recipe if technology.recipe and known else standard(technology)
 
 
 def standard(technology: Technology) -> str:
     """The recipe of a file that states none (not calibrated, or by another version): the best that its cells allow."""
-    return BUFFERED if technology.roles.clock_gate is None else STANDARD
+    return BUFFERED if clock_gating.find_gate(technology) is None else STANDARD
 
 
 def choose(recipe: str | None, period_ps: float | None, wires: str | None, technology: Technology) -> str:

@@ -124,7 +124,7 @@ def choose(cells: Iterable[Cell]) -> Roles:
         _first(
             cell.name
             # Libraries keep clock cells from logic by `dont_use`; where they do so with all gates, that is all it says.
-            for cell in sorted(cells, key=lambda cell: (cell.dont_use, clock_gate(cell) is None, rank(cell)))
+            for cell in sorted(cells, key=lambda cell: (clock_gate(cell) is None, cell.dont_use, rank(cell)))
             if cell.clock_gate
         ),
         _first(_tie(cell, 1) for cell in simple),
