@@ -20,6 +20,7 @@ import yaml
 
 from benchmarks import decoder_switching, markdown, systems
 from benchmarks.decoder_switching import Switched
+from blueprint.family import Busy
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import System
 from blueprint.systems.inventory import Around
@@ -101,10 +102,10 @@ def predicted_energies(system: System, hardware: Hardware, technology: Technolog
     for name, spec in hardware.units.items():
         busy = sum(op.steps for op in ops if op.place == name) / spec.peak_macs
         cells = glitches.cost(Cells(spec), technology)
-        found[name] = _first(cells.energy(cycles, busy, seconds))
+        found[name] = _first(cells.energy(cycles, Busy(busy, busy), seconds))
         memories += _first(costs.units[name].switching_pj - cells.switching_pj) * _first(busy)
     around = glitches.cost(Cells(Around(hardware)), technology)
-    found[AROUND] = _first(around.energy(cycles, words, seconds))
+    found[AROUND] = _first(around.energy(cycles, Busy(words, words), seconds))
     assert costs.around is not None
     memories += (costs.around.word_pj - _first(around.switching_pj)) * words
     return {name: value / cycles for name, value in {**found, _MEMORIES: memories}.items()}

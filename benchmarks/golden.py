@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from blueprint import registry
+from blueprint.family import Busy
 from blueprint.shell import COUNTERS
 from blueprint.spec import Spec
 from blueprint.unit import Unit, flip_flops
@@ -149,6 +150,9 @@ def costs(spec: Spec, technology: Technology) -> dict[str, Any]:
             place: [float(part) for part in parts]
             for place, parts in estimate.energies_by_place(units, technology).items()
         },
+        "gated_pj": {
+            place: float(part) for place, part in estimate.gated_by_place(units, technology).items()
+        },
         "glitch_pj": {place: float(energy) for place, energy in glitches.energies(spec, technology).items()},
         "path_ps": {
             path.name: float(estimate.steps(path, technology, estimate.wiring(spec, technology)))
@@ -189,7 +193,7 @@ def measured(spec: Spec) -> dict[str, Any]:
         "critical_path_ps": sample.critical_path_ps,
         "energy_pj": dict(sample.switched.energies),
         "glitch_pj": dict(sample.switched.glitches.energies) if sample.switched.glitches else {},
-        "utilization": sample.utilization,
+        "busy": list(sample.busy),
     }
 
 
@@ -207,10 +211,14 @@ def disagreements(design: Mapping[str, Any], spec: Spec) -> Iterator[str]:
         yield f"critical path must be within {bound:.0%} of the netlist's, not {ratio - 1:+.0%}"
     area = {place: value for place, value in model["area_um2"].items() if place != "memory"}
     yield from _apart("area", area, real["area_um2"], AREA_BOUND, AREA_PLACE)
-    busy = real["utilization"]
-    energy = {p: clocks + busy * moved for p, (clocks, moved) in model["energy_pj"].items() if p != "memory"}
+    busy, gated = Busy(*real["busy"]), model["gated_pj"]
+    energy = {
+        place: clocks + busy.switched * moved + (busy.clocked - busy.switched) * gated.get(place, 0.0)
+        for place, (clocks, moved) in model["energy_pj"].items()
+        if place != "memory"
+    }
     yield from _apart("energy", energy, real["energy_pj"], ENERGY_BOUND, ENERGY_PLACE)
-    glitching = sum(energy.values()) + busy * sum(model["glitch_pj"].values())
+    glitching = sum(energy.values()) + busy.switched * sum(model["glitch_pj"].values())
     ratio = glitching / (sum(real["energy_pj"].values()) + sum(real["glitch_pj"].values()))
     if abs(ratio - 1) > GLITCHES_BOUND:
         yield f"energy with glitches must be within {GLITCHES_BOUND:.0%} of the netlist's, not {ratio - 1:+.0%}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from blueprint.family import Busy
 from blueprint.numbers import alone
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import System
@@ -40,7 +41,7 @@ class Energies:
         found: dict[str, float] = {}
         for unit, name in self._names.items():
             work = macs.get(unit, 0) / self._peaks[unit]
-            found[name] = alone(self._costs[unit].energy(cycles, work, cycles / self._clock_hz))
+            found[name] = alone(self._costs[unit].energy(cycles, Busy(work, work), cycles / self._clock_hz))
         found |= self._around(cycles, moved) | self._buffers(cycles, through)
         found[MEMORY] = self._pj_per_byte * moved
         return {
@@ -75,5 +76,6 @@ class Energies:
         return {BUFFERED: self._beside.buffered(seconds, through)}
 
     def _part(self, unit: str, cycles: int, macs: int) -> dict[str, float]:
-        found = self._costs[unit].energy_parts(cycles, macs / self._peaks[unit], cycles / self._clock_hz)
+        work = macs / self._peaks[unit]
+        found = self._costs[unit].energy_parts(cycles, Busy(work, work), cycles / self._clock_hz)
         return {name: alone(value) for name, value in found.items()}

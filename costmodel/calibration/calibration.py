@@ -184,23 +184,24 @@ def area_table(units: Sequence[Unit]) -> Table:
 def energy_table(sample: Sample, gated: bool) -> Table:
     """Energy terms of the mean cycle of the measured run, by place, kind and name.
 
-    Activities are those of a design that is just large enough for the run, times the utilization of the run; terms of
-    the clock count in every cycle, but for clock pins behind clock gates if the netlist is ``gated``.
+    Activities are those of a design that is just large enough for the run, times the share of the run in which it
+    works; terms of the clock count in every cycle, but for clock pins behind clock gates if the netlist is ``gated``.
     """
-    spec, busy = sample.spec, sample.utilization
+    spec, full = sample.spec, sample.busy
     small = spec.sized_for(sample.switched.task)
     table: Table = {}
     for unit, run in zip(spec.units(), small.units(), strict=True):
         for name, term in features.ENERGY[unit.kind].items():
             key = (unit.place, unit.kind, name)
             always, more = features.occurrences(replace(unit, activity=run.activity), name, gated)
+            busy = full.clocked if name in features.CLOCKED else full.switched
             table[key] = table.get(key, 0.0) + float((always + busy * more) * term(unit.dims))
     return table
 
 
 def glitch_table(sample: Sample, technology: Technology) -> Table:
     """Terms of the glitch energy of the mean cycle of the measured run, like :func:`energy_table`."""
-    spec, busy = sample.spec, sample.utilization
+    spec, busy = sample.spec, float(sample.busy.switched)
     small = spec.sized_for(sample.switched.task)
     late, energy = glitches.arrivals(spec, technology), estimate.law(technology, "energy")
     table: Table = {}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from blueprint import axi
+from blueprint.family import Busy
 from blueprint.spec import Spec
 from blueprint.workloads.data import EVEN, Data
 from costmodel import groundtruth
@@ -68,6 +69,12 @@ class Sample:
     def flip_flops(self) -> int:
         """Total flip-flops."""
         return sum(self.registers.values())
+
+    @property
+    def busy(self) -> Busy:
+        """Shares of the cycles of the measured run in which it works at full throughput, 0 to 1."""
+        full = self.spec.busy(self.switched.task)
+        return Busy(*(min(1.0, float(part) / self.switched.cycles) for part in full))
 
     @property
     def utilization(self) -> float:

@@ -16,7 +16,7 @@ from blueprint.numbers import Real
 from costmodel.model import estimate, glitches
 from costmodel.model.estimate import PJ_PER_NW_S
 from costmodel.model.evaluate import DRAM, Estimator, TechnologyCosts
-from costmodel.model.work import run
+from costmodel.model.work import busy, run
 
 #: The traffic of the cache of keys and values, which no task stands for.
 CACHE = "cache"
@@ -64,13 +64,16 @@ def _energies(estimator: Estimator, costs: TechnologyCosts, designs: Any, clock_
     """Energy per token by place: the clock in every cycle, switching with the work, leakage all the time."""
     work, units = estimator.work, designs.units()
     time = run(designs, work, clock_mhz, estimator.dram)
-    cycles, busy = time.seconds * clock_mhz * 1e6, work.macs / designs.peak_macs
+    cycles, full = time.seconds * clock_mhz * 1e6, busy(designs, work)
     leaks = estimate.leakage_by_place(units, costs.technology)
     more = glitches.energies(designs, costs.technology)
+    gated = estimate.gated_by_place(units, costs.technology)
     found: dict[str, Real] = {}
     for place, (clocks, moved) in estimate.energies_by_place(units, costs.technology).items():
-        leaked = leaks.get(place, 0.0) * time.seconds * PJ_PER_NW_S
-        found[place] = (clocks * cycles + (moved + more.get(place, 0.0)) * busy + leaked) / work.tokens
+        leaked, opened = leaks.get(place, 0.0) * time.seconds * PJ_PER_NW_S, gated.get(place, 0.0)
+        clocked = clocks * cycles + opened * full.clocked
+        switched = (moved - opened + more.get(place, 0.0)) * full.switched
+        found[place] = (clocked + switched + leaked) / work.tokens
     per_bit = estimator.dram.energy_pj_per_bit if estimator.dram else 0.0
     return {**found, DRAM: per_bit * time.bits / work.tokens}
 

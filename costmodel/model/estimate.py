@@ -5,8 +5,8 @@ fitted to synthesis and gate-level switching (`costmodel.calibration`) and stand
 are cell areas; delays and energies include wires where the fitted netlists had them, by the technology's recipe. Where
 wires depend on the area of a block, so do delays (`costmodel.model.wires`).
 
-A run costs clock energy in every cycle it lasts, those of waiting included, switching with the work it does, and
-leakage over all its time (:meth:`Cost.energy`).
+A run costs clock energy in every cycle it lasts, those of waiting included, switching and clock pins behind clock gates
+with the work it does, and leakage over all its time (:meth:`Cost.energy`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from blueprint.errors import ParamError
+from blueprint.family import Busy
 from blueprint.numbers import Real, Truths, Whole
-from blueprint.unit import SRAM, SRAM_1RW, Built, Path, Unit
+from blueprint.unit import REGISTER, SRAM, SRAM_1RW, Built, Path, Unit
 from costmodel.model import features, wires
 from costmodel.technology.macros import SINGLE, TWO
 from costmodel.technology.technology import Technology
@@ -63,7 +64,8 @@ class Cost(NamedTuple):
     """Cost of one design, or of arrays of designs.
 
     Area by place in um2, slowest path in ps, energy in pJ of any cycle (clock pins) and what full throughput adds,
-    leakage in nW. ``glitch_pj`` is the part of ``switching_pj`` that glitches are.
+    leakage in nW. ``glitch_pj`` is the part of ``switching_pj`` that glitches are, ``gated_pj`` the one that clock pins
+    behind clock gates are.
     """
 
     areas: Mapping[str, Real]
@@ -72,6 +74,7 @@ class Cost(NamedTuple):
     switching_pj: Real
     leakage_nw: Real
     glitch_pj: Real = 0.0
+    gated_pj: Real = 0.0
 
     @property
     def area_um2(self) -> Real:
@@ -83,21 +86,21 @@ class Cost(NamedTuple):
         """The fastest clock."""
         return 1e6 / self.path_ps
 
-    def energy_parts(self, cycles: Real, busy_cycles: Real, seconds: Real) -> dict[str, Real]:
+    def energy_parts(self, cycles: Real, busy: Busy, seconds: Real) -> dict[str, Real]:
         """Energy of a run in pJ by cause.
 
-        ``cycles`` are all that the clock runs, waiting included, ``busy_cycles`` those that the work would take at full
+        ``cycles`` are all that the clock runs, waiting included, ``busy`` those that the work would take at full
         throughput, ``seconds`` the whole time.
         """
         return {
-            "clock": self.clock_pj * cycles,
-            "switching": self.switching_pj * busy_cycles,
+            "clock": self.clock_pj * cycles + self.gated_pj * busy.clocked,
+            "switching": (self.switching_pj - self.gated_pj) * busy.switched,
             "leakage": self.leakage_nw * seconds * PJ_PER_NW_S,
         }
 
-    def energy(self, cycles: Real, busy_cycles: Real, seconds: Real) -> Real:
+    def energy(self, cycles: Real, busy: Busy, seconds: Real) -> Real:
         """Energy of a run in pJ, see :meth:`energy_parts`."""
-        return sum(self.energy_parts(cycles, busy_cycles, seconds).values())
+        return sum(self.energy_parts(cycles, busy, seconds).values())
 
 
 def cost(designs: Built, technology: Technology, walks: Walks | None = None) -> Cost:
@@ -114,6 +117,7 @@ def cost(designs: Built, technology: Technology, walks: Walks | None = None) -> 
         _longest(walks, technology),
         *energy_parts(units, technology),
         leakage_per_um2(technology) * cells + macro_leakage(units, technology),
+        gated_pj=sum(gated_by_place(units, technology).values()),
     )
 
 
@@ -184,6 +188,16 @@ def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str
         clocks, moved = places[term.unit.place]
         always = term.name in features.CLOCKED
         places[term.unit.place] = (clocks + term.amount, moved) if always else (clocks, moved + term.amount)
+    return places
+
+
+def gated_by_place(units: Sequence[Unit], technology: Technology) -> dict[str, Real]:
+    """The part of what full throughput adds that clock pins behind clock gates are, by place, in pJ."""
+    registers = [unit for unit in units if unit.kind == REGISTER.name] if technology.recipe == GATED else []
+    places: dict[str, Real] = {}
+    for term in energy_terms(registers, technology):
+        if term.name == OPENED:
+            places[term.unit.place] = places.get(term.unit.place, 0.0) + term.amount
     return places
 
 

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from blueprint.family import Busy
 from blueprint.numbers import Real, alone
 from blueprint.spec import Spec
 from blueprint.unit import Unit, flip_flops
 from costmodel.model import estimate, glitches
 from costmodel.model.estimate import Cost
 from costmodel.model.metrics import name_of
-from costmodel.model.work import Asked, Cycles, Dram, Pass, Time, run
+from costmodel.model.work import Asked, Cycles, Dram, Pass, Time, busy, run
 from costmodel.technology.technology import Technology
 
 #: The place of memories.
@@ -103,7 +104,7 @@ def of_design(
         meets_clock=bool(clock <= fastest * (1 + 1e-9)),
         peak_macs=int(spec.peak_macs),
         leakage_nw=alone(cost.leakage_nw),
-        energy_pj=alone(cost.energy(1, 1, 1e-6 / clock)),
+        energy_pj=alone(cost.energy(1, Busy(1, 1), 1e-6 / clock)),
         cycle_energy_breakdown_pj={
             place: float(energy + more.get(place, 0.0)) for place, energy in energies.items()
         },
@@ -261,7 +262,7 @@ class Estimator:
         time = run(designs, self.work, clock_mhz, self.dram, cycles_of)
         cycles = time.seconds * clock_mhz * 1e6
         per_bit = self.dram.energy_pj_per_bit if self.dram else 0.0
-        core = cost.energy_parts(cycles, self.work.macs / designs.peak_macs, time.seconds)
+        core = cost.energy_parts(cycles, busy(designs, self.work), time.seconds)
         return OnWork(time, {**core, DRAM: per_bit * time.bits})
 
     def row(

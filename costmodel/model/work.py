@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from blueprint.errors import ParamError
+from blueprint.family import Busy
 from blueprint.numbers import Floats, Real, Whole
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import Gemm, Task
@@ -127,6 +128,13 @@ def merged(tasks: Iterable[Task]) -> tuple[Task, ...]:
         replace(shape, name="+".join(t.name for t in same), count=sum(t.count for t in same))
         for shape, same in found.items()
     )
+
+
+def busy(designs: Any, work: Pass) -> Busy:
+    """Cycles of full throughput that a pass is worth on one design, or on columns of many."""
+    found = [(task.count, designs.busy(task)) for task in work.tasks]
+    clocked: Real = sum(count * part.clocked for count, part in found)
+    return Busy(clocked, sum(count * part.switched for count, part in found))
 
 
 @dataclass(frozen=True)

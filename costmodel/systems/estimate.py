@@ -9,6 +9,7 @@ from itertools import accumulate, pairwise
 from typing import Any, TypeVar
 
 from blueprint.errors import ParamError
+from blueprint.family import Busy
 from blueprint.numbers import alone, ceil_div
 from blueprint.spec import Spec
 from blueprint.systems import inventory as inventories
@@ -458,7 +459,8 @@ def _energies(system: System, found: Costs, clock: float, time: Timeline) -> dic
     energies = {}
     for name, cost in found.units.items():
         steps = sum(op.steps for op in ops if op.place == name)
-        parts = cost.energy_parts(seconds * clock * 1e6, steps / system.units[name].spec.peak_macs, seconds)
+        full = steps / system.units[name].spec.peak_macs
+        parts = cost.energy_parts(seconds * clock * 1e6, Busy(full, full), seconds)
         energies[name] = sum(alone(part) for part in parts.values())
     if found.around is not None:
         words = 8 * sum(op.traffic for op in ops) / system.memory.width

@@ -83,6 +83,7 @@ def measured_cost(spec: Spec, facts: Technology, sample: Sample) -> Cost:
         accesses + ratio * (predicted.switching_pj - accesses),
         sample.leakage_nw + estimate.macro_leakage(units, facts),
         ratio * predicted.glitch_pj,
+        ratio * predicted.gated_pj,
     )
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from blueprint.arithmetic.processing import cycles_per_operand
 from blueprint.families.systolic.parameters import BANKS, SystolicParameters
-from blueprint.family import Arrays, always_exact
+from blueprint.family import Arrays, Busy, always_exact
 from blueprint.numbers import Number, ceil_div, choose, larger, whole_bytes
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Gemm
@@ -104,6 +104,13 @@ def _weights_stay(p: SystolicParameters, columns: Number, beats: Number, tokens:
     last = columns - 1
     begun = last // BANKS * larger(BANKS * beats * tile, freed) + last % BANKS * beats * tile
     return p.rows + begun + collected + 1
+
+
+def busy(p: SystolicParameters, task: Gemm) -> Busy:
+    """Operands go to all elements of their row or column, so elements whose result is padding switch with them."""
+    groups, columns, beats, tokens = p.loops(task)
+    taken = choose(p.stationary, tokens, _expected_steps(p) * p.sums)
+    return Busy(groups * columns * beats * taken, groups * columns * beats * taken)
 
 
 def traffic(p: SystolicParameters, task: Gemm) -> dict[str, Number]:
