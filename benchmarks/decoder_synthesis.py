@@ -20,13 +20,13 @@ import yaml
 
 from benchmarks import decoder_switching, markdown, systems
 from benchmarks.decoder_switching import Switched
-from blueprint.family import Busy
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import System
 from blueprint.systems.inventory import Around
 from blueprint.unit import Cells
 from costmodel.groundtruth.synthesis import Mapped, Synthesis
 from costmodel.model import glitches
+from costmodel.model.estimate import Busy
 from costmodel.systems import estimate, synthesized
 from costmodel.systems.estimate import AROUND
 from costmodel.technology.technology import Technology

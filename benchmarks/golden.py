@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 
 from blueprint import registry
-from blueprint.family import Busy
 from blueprint.shell import COUNTERS
 from blueprint.spec import Spec
 from blueprint.unit import Unit, flip_flops
@@ -211,7 +210,7 @@ def disagreements(design: Mapping[str, Any], spec: Spec) -> Iterator[str]:
         yield f"critical path must be within {bound:.0%} of the netlist's, not {ratio - 1:+.0%}"
     area = {place: value for place, value in model["area_um2"].items() if place != "memory"}
     yield from _apart("area", area, real["area_um2"], AREA_BOUND, AREA_PLACE)
-    busy, gated = Busy(*real["busy"]), model["gated_pj"]
+    busy, gated = estimate.Busy(*real["busy"]), model["gated_pj"]
     energy = {
         place: clocks + busy.switched * moved + (busy.clocked - busy.switched) * gated.get(place, 0.0)
         for place, (clocks, moved) in model["energy_pj"].items()

@@ -34,12 +34,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from blueprint.numbers import Number, Real
+from blueprint.numbers import Number
 from blueprint.parameters import Parameters, Rule
 from blueprint.port import Operation, Stream
 from blueprint.shell import RegisterFile
@@ -78,17 +78,6 @@ class Ports(Protocol[P, T]):
         """Values that software writes to the size registers before a run, by name of the register."""
 
 
-class Busy(NamedTuple):
-    """Cycles of full throughput that a run is worth: what its energy is predicted from.
-
-    In ``clocked`` registers take operands, padding of ragged edges and every digit of an operand included; in
-    ``switched`` they take data that are not padding.
-    """
-
-    clocked: Real
-    switched: Real
-
-
 class Schedule(Protocol[P, T]):
     """Schedule of a run, and its traffic."""
 
@@ -104,8 +93,8 @@ class Schedule(Protocol[P, T]):
     def exact(self, p: P, /) -> Iterator[Rule]:
         """Rules under which :meth:`cycles` is exact; empty if it always is."""
 
-    def busy(self, p: P, task: T, /) -> Busy:
-        """Cycles of full throughput that a run is worth, in closed form."""
+    def occupied(self, p: P, task: T, /) -> Number:
+        """Cycles of one unstalled run in which registers take operands, those of ragged edges included."""
 
     def traffic(self, p: P, task: T, /) -> dict[str, Number]:
         """Bits that cross the boundary in one run, by purpose: :data:`STORED` come from external memory in a system."""

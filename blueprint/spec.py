@@ -55,7 +55,7 @@ class Spec(Parameters):
     # Schedule
     cycles = asks(lambda of: of.schedule.cycles)
     cycles_of = asks(lambda of: of.schedule.cycles_of)
-    busy = asks(lambda of: of.schedule.busy)
+    occupied = asks(lambda of: of.schedule.occupied)
     dram_bits = asks(lambda of: of.schedule.traffic)
     exact_cycles = asks(lambda of: of.schedule.exact)
     # Golden

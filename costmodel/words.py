@@ -9,8 +9,8 @@ BUFFERED = "buffered/1"
 #: The buffered netlist, with clock gates where registers share an enable.
 GATED = "gated/1"
 RECIPES = (LEAST, BUFFERED, GATED)
-#: The recipe where nothing says which; :data:`BUFFERED` for a library without clock gates.
-STANDARD = GATED
+#: The recipe where nothing says which.
+STANDARD = BUFFERED
 #: Parts of a cost model that can be fitted alone.
 PARTS = ("area", "delay", "energy")
 #: Models of wires: none, the library's own, a statistical one.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from blueprint.family import Busy
 from blueprint.numbers import alone
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import System
+from costmodel.model.estimate import Busy
 from costmodel.systems.estimate import AROUND, BUFFERED, MEMORY
 from ternforge.session import Answer
 

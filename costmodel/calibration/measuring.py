@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from blueprint import axi
-from blueprint.family import Busy
 from blueprint.spec import Spec
 from blueprint.workloads.data import EVEN, Data
 from costmodel import groundtruth
@@ -22,6 +21,7 @@ from costmodel.groundtruth import recipe as recipes
 from costmodel.groundtruth.arrivals import slowest_by_place
 from costmodel.groundtruth.recipe import LEAST
 from costmodel.groundtruth.synthesis import mapped, summary
+from costmodel.model.estimate import Busy
 from costmodel.technology.technology import Technology
 from toolchain import cache, files, yosys
 
@@ -73,8 +73,8 @@ class Sample:
     @property
     def busy(self) -> Busy:
         """Shares of the cycles of the measured run in which it works at full throughput, 0 to 1."""
-        full = self.spec.busy(self.switched.task)
-        return Busy(*(min(1.0, float(part) / self.switched.cycles) for part in full))
+        clocked = float(self.spec.occupied(self.switched.task)) / self.switched.cycles
+        return Busy(min(1.0, clocked), self.utilization)
 
     @property
     def utilization(self) -> float:

@@ -12,23 +12,20 @@ from costmodel.words import BUFFERED as BUFFERED
 from costmodel.words import GATED as GATED
 from costmodel.words import LEAST as LEAST
 from costmodel.words import RECIPES as RECIPES
-from costmodel.words import STANDARD as STANDARD
+from costmodel.words import (
+    STANDARD as STANDARD,  # for a file without a recipe: not calibrated, or by another version
+)
 
 
 def of(technology: Technology) -> str:
     """The recipe with which a technology's coefficients were fitted; its measurements use the same.
 
-    It is the standard one where nothing says which, and where that recipe needs clock gates that the cells lack: those
+    It is the standard one where nothing says which, and the one without clock gates where the cells have none: those
     of another library than the one that was calibrated.
     """
-    lacking = technology.recipe == GATED and clock_gating.find_gate(technology) is None
-    known = technology.recipe in RECIPES and not lacking
-    return technology.recipe if technology.recipe and known else standard(technology)
-
-
-def standard(technology: Technology) -> str:
-    """The recipe of a file that states none (not calibrated, or by another version): the best that its cells allow."""
-    return BUFFERED if clock_gating.find_gate(technology) is None else STANDARD
+    if technology.recipe == GATED and clock_gating.find_gate(technology) is None:
+        return BUFFERED
+    return technology.recipe if technology.recipe in RECIPES else STANDARD
 
 
 def choose(recipe: str | None, period_ps: float | None, wires: str | None, technology: Technology) -> str:
@@ -43,7 +40,7 @@ def choose(recipe: str | None, period_ps: float | None, wires: str | None, techn
     if period_ps is not None and not (period_ps > 0 and math.isfinite(period_ps)):
         raise ParamError(f"Period must be above 0 ps and finite, not {period_ps:g}")
     default = of(technology)
-    timed = default if default != LEAST else standard(technology)
+    timed = default if default != LEAST else STANDARD
     chosen = recipe or (default if period_ps is None and wires is None else timed)
     if chosen == LEAST and period_ps is not None:
         raise ParamError(

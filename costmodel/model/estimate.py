@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from blueprint.errors import ParamError
-from blueprint.family import Busy
 from blueprint.numbers import Real, Truths, Whole
 from blueprint.unit import REGISTER, SRAM, SRAM_1RW, Built, Path, Unit
 from costmodel.model import features, wires
@@ -58,6 +57,13 @@ class Term(NamedTuple):
     def amount(self) -> Real:
         """The contribution of the term."""
         return self.times * self.coefficient * self.value
+
+
+class Busy(NamedTuple):
+    """Cycles of full throughput that a run is worth: those in which registers take operands, and those of its work."""
+
+    clocked: Real
+    switched: Real
 
 
 class Cost(NamedTuple):

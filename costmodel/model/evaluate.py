@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from blueprint.family import Busy
 from blueprint.numbers import Real, alone
 from blueprint.spec import Spec
 from blueprint.unit import Unit, flip_flops
 from costmodel.model import estimate, glitches
-from costmodel.model.estimate import Cost
+from costmodel.model.estimate import Busy, Cost
 from costmodel.model.metrics import name_of
 from costmodel.model.work import Asked, Cycles, Dram, Pass, Time, busy, run
 from costmodel.technology.technology import Technology

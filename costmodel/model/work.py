@@ -9,11 +9,11 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from blueprint.errors import ParamError
-from blueprint.family import Busy
 from blueprint.numbers import Floats, Real, Whole
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import Gemm, Task
 from blueprint.workloads.workload import Workload, of_model
+from costmodel.model.estimate import Busy
 
 #: The cycles of one run of a task.
 Cycles = Callable[[Task], Whole]
@@ -132,9 +132,8 @@ def merged(tasks: Iterable[Task]) -> tuple[Task, ...]:
 
 def busy(designs: Any, work: Pass) -> Busy:
     """Cycles of full throughput that a pass is worth on one design, or on columns of many."""
-    found = [(task.count, designs.busy(task)) for task in work.tasks]
-    clocked: Real = sum(count * part.clocked for count, part in found)
-    return Busy(clocked, sum(count * part.switched for count, part in found))
+    clocked: Real = sum(task.count * designs.occupied(task) for task in work.tasks)
+    return Busy(clocked, work.macs / designs.peak_macs)
 
 
 @dataclass(frozen=True)

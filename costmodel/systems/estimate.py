@@ -9,7 +9,6 @@ from itertools import accumulate, pairwise
 from typing import Any, TypeVar
 
 from blueprint.errors import ParamError
-from blueprint.family import Busy
 from blueprint.numbers import alone, ceil_div
 from blueprint.spec import Spec
 from blueprint.systems import inventory as inventories
@@ -23,7 +22,15 @@ from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Task
 from compiler.compile import Plan, compile_shapes
 from costmodel.model import glitches
-from costmodel.model.estimate import MEMORIES, PJ_PER_NW_S, Cost, access_pj, macro_area, macro_leakage
+from costmodel.model.estimate import (
+    MEMORIES,
+    PJ_PER_NW_S,
+    Busy,
+    Cost,
+    access_pj,
+    macro_area,
+    macro_leakage,
+)
 from costmodel.model.evaluate import cost_of
 from costmodel.systems import compiled
 from costmodel.systems.compiled import Part, Run

@@ -123,9 +123,8 @@ def choose(cells: Iterable[Cell]) -> Roles:
         _first(item for item in latches if item.rising),
         _first(
             cell.name
-            # Libraries keep clock cells from logic by `dont_use`; where they do so with all gates, that is all it says.
-            for cell in sorted(cells, key=lambda cell: (clock_gate(cell) is None, cell.dont_use, rank(cell)))
-            if cell.clock_gate
+            for cell in sorted(cells, key=lambda cell: (clock_gate(cell) is None, rank(cell)))
+            if cell.clock_gate and not cell.dont_use
         ),
         _first(_tie(cell, 1) for cell in simple),
         _first(_tie(cell, 0) for cell in simple),

@@ -217,7 +217,7 @@ def test_default_recipe_is_that_of_the_technology() -> None:
     least = _calibrated(recipe.LEAST)
     assert recipe.choose(None, None, None, least) == recipe.LEAST
     for given in ((None, 100.0, None), (None, None, "none")):
-        assert recipe.choose(*given, least) == recipe.GATED
+        assert recipe.choose(*given, least) == recipe.BUFFERED
     assert recipe.choose(recipe.BUFFERED, None, None, least) == recipe.BUFFERED
     assert recipe.choose(recipe.LEAST, None, None, _calibrated(recipe.GATED)) == recipe.LEAST
 
@@ -225,15 +225,13 @@ def test_default_recipe_is_that_of_the_technology() -> None:
 def test_cells_without_a_clock_gate_take_the_recipe_without() -> None:
     ours = technology.load("asap7")
     bare = replace(ours, roles=replace(ours.roles, clock_gate=None))
-    for stated in (recipe.GATED, "area/3"):
-        assert recipe.of(bare.with_model(_calibrated(stated).model)) == recipe.BUFFERED
-    assert (
-        recipe.choose(None, 100.0, None, bare.with_model(_calibrated(recipe.LEAST).model)) == recipe.BUFFERED
-    )
+    falling = replace(ours, roles=replace(ours.roles, clock_gate=ours.roles.gates["nand2"]))
+    for cells in (bare, falling):
+        assert recipe.of(cells.with_model(_calibrated(recipe.GATED).model)) == recipe.BUFFERED
 
 
 def test_technology_without_a_recipe_that_is_known_takes_the_standard_one() -> None:
-    assert recipe.of(technology.load("asap7").with_model({})) == recipe.STANDARD == recipe.GATED
+    assert recipe.of(technology.load("asap7").with_model({})) == recipe.STANDARD == recipe.BUFFERED
     assert recipe.of(_calibrated("area/3")) == recipe.STANDARD
 
 

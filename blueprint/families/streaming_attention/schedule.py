@@ -14,7 +14,7 @@ from blueprint.families.streaming_attention.parameters import (
     SCALE_WORDS,
     StreamingAttentionParameters,
 )
-from blueprint.family import Arrays, Busy, for_all_values
+from blueprint.family import Arrays, for_all_values
 from blueprint.numbers import Number, choose, flag, larger, whole_bytes
 from blueprint.parameters import Rule
 from blueprint.timing import Access, Channel, Ints, Loop, Node, TimingGraph
@@ -135,10 +135,9 @@ def _access(edge: Edge, nest: tuple[Loop, ...], produces: bool) -> Access:
     return Access(edge.name, loop)
 
 
-def busy(p: StreamingAttentionParameters, task: Attention) -> Busy:
-    """A key a cycle for every row of queries, whatever the lanes of a ragged row hold."""
-    scored = order.passes(p, task) * order.pass_length(p, task)
-    return Busy(scored, scored)
+def occupied(p: StreamingAttentionParameters, task: Attention) -> Number:
+    """A key a cycle for every row of queries."""
+    return order.passes(p, task) * order.pass_length(p, task)
 
 
 def traffic(p: StreamingAttentionParameters, task: Attention) -> dict[str, Number]:

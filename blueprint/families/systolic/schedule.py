@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from blueprint.arithmetic.processing import cycles_per_operand
 from blueprint.families.systolic.parameters import BANKS, SystolicParameters
-from blueprint.family import Arrays, Busy, always_exact
+from blueprint.family import Arrays, always_exact
 from blueprint.numbers import Number, ceil_div, choose, larger, whole_bytes
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Gemm
@@ -106,11 +106,10 @@ def _weights_stay(p: SystolicParameters, columns: Number, beats: Number, tokens:
     return p.rows + begun + collected + 1
 
 
-def busy(p: SystolicParameters, task: Gemm) -> Busy:
-    """Operands go to all elements of their row or column, so elements whose result is padding switch with them."""
+def occupied(p: SystolicParameters, task: Gemm) -> Number:
+    """A beat or a token a cycle, and every digit and every sum of an element where a beat takes longer."""
     groups, columns, beats, tokens = p.loops(task)
-    taken = choose(p.stationary, tokens, _expected_steps(p) * p.sums)
-    return Busy(groups * columns * beats * taken, groups * columns * beats * taken)
+    return groups * columns * beats * choose(p.stationary, tokens, _expected_steps(p) * p.sums)
 
 
 def traffic(p: SystolicParameters, task: Gemm) -> dict[str, Number]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from blueprint.families.ternary_lut.parameters import TernaryLutParameters
-from blueprint.family import Arrays, Busy, always_exact, for_all_values
+from blueprint.family import Arrays, always_exact, for_all_values
 from blueprint.numbers import Number, choose, larger, possible, whole_bytes
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Gemm
@@ -125,10 +125,10 @@ def _loads(
     return [load, recall], [Channel("fresh", 1, stall="input"), Channel("group", 1, stall="input")]
 
 
-def busy(p: TernaryLutParameters, task: Gemm) -> Busy:
-    """A beat of keys a cycle; where keys or activations are padding, all entries of a table are zeros."""
+def occupied(p: TernaryLutParameters, task: Gemm) -> Number:
+    """A beat of keys a cycle."""
     groups, tiles, columns = p.loops(task)
-    return Busy(groups * tiles * columns, task.m * task.k * task.n / p.peak_macs)
+    return groups * tiles * columns
 
 
 def traffic(p: TernaryLutParameters, task: Gemm) -> dict[str, Number]:

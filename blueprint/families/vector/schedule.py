@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from blueprint.families.vector.parameters import VectorParameters
-from blueprint.family import Arrays, Busy, always_exact, for_all_values
+from blueprint.family import Arrays, always_exact, for_all_values
 from blueprint.numbers import Number, larger, whole_bytes
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Rowwise
@@ -65,10 +65,9 @@ def cycles(p: VectorParameters, task: Rowwise) -> Number:
 cycles_of, exact = for_all_values(cycles), always_exact
 
 
-def busy(p: VectorParameters, task: Rowwise) -> Busy:
-    """A beat of a row a cycle."""
-    rows, beats = p.loops(task)
-    return Busy(rows * beats, rows * beats)
+def occupied(p: VectorParameters, task: Rowwise) -> Number:
+    """All cycles: stages that hold nothing take what comes."""
+    return cycles(p, task)
 
 
 def traffic(p: VectorParameters, task: Rowwise) -> dict[str, Number]:

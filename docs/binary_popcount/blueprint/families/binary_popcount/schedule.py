@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blueprint.families.binary_popcount.parameters import BinaryPopcountParameters
-from blueprint.family import Arrays, Busy, always_exact, for_all_values
+from blueprint.family import Arrays, always_exact, for_all_values
 from blueprint.numbers import Number, whole_bytes
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Gemm
@@ -34,10 +34,10 @@ def cycles(p: BinaryPopcountParameters, task: Gemm) -> Number:
 cycles_of, exact = for_all_values(cycles), always_exact
 
 
-def busy(p: BinaryPopcountParameters, task: Gemm) -> Busy:
-    """A beat a cycle; padding of ragged edges switches as little as it counts."""
+def occupied(p: BinaryPopcountParameters, task: Gemm) -> Number:
+    """A beat a cycle."""
     tokens, columns, tiles = p.loops(task)
-    return Busy(tokens * columns * tiles, task.m * task.k * task.n / p.peak_macs)
+    return tokens * columns * tiles
 
 
 def traffic(p: BinaryPopcountParameters, task: Gemm) -> dict[str, Number]:
