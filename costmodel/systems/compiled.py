@@ -22,6 +22,7 @@ from blueprint.systems.runs import Runs
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Rowwise
 from compiler.compile import Plan, compile_shapes
+from compiler.plan import SCORED
 from compiler.prompts import DECODE, turns
 from compiler.purpose import NO_LAYER, SCORES
 from costmodel.systems import schedule
@@ -157,7 +158,7 @@ class _Passes:
     def _part(self, one: Started, done: Schedule, moved: dict[str, int]) -> Part:
         task = self.runs.task(one.unit, done.registers[one.number])
         mark, name = self._purpose(one)
-        kind = "head" if name == SCORES else self._roles[one.unit].kind
+        kind = "head" if name in (SCORES, SCORED) else self._roles[one.unit].kind
         macs = 0 if isinstance(task, Rowwise) else task.macs
         place = self.system.places[self._roles[one.unit].work]
         loaded = moved.pop(_LOADED, 0)
