@@ -119,15 +119,17 @@ class _Passes:
     def at(self, positions: Sequence[int], weights: NDArray[np.float64]) -> list[Run]:
         """Runs of passes at some positions, each so often; the same runs are in every pass."""
         found = [self._pass(position) for position in positions]
-        return [_weighted(same, weights) for same in zip(*found, strict=True)]
+        return [_weighted([each[number] for each in found], weights) for number in found[0]]
 
-    def _pass(self, position: int) -> list[Run]:
+    def _pass(self, position: int) -> dict[int, Run]:
+        """Runs by the number of their instruction, in the order in which they end, which may be another elsewhere."""
         done = schedule.Pass(self.plan.hardware, self.port, self.runs, position).run(
             self.program.instructions
         )
         moved = self._moved(done)
         units = sorted((one for one in done.starts if one.unit not in MOVERS), key=lambda one: one.end)
-        found, now = [], 0
+        fetched = WORD_BYTES * len(self.program.instructions)
+        found, now = {-1: Run(Part("program", "program", DMA, 0, 0, 1, fetched), 0.0, 0.0)}, 0
         for place, one in enumerate(units):
             end = one.end + 1 if place < len(units) - 1 else done.cycles
             bytes_of = moved.pop(self._purpose(one), {})
@@ -135,10 +137,9 @@ class _Passes:
                 bytes_of = _sum(bytes_of, moved.pop((NO_LAYER, "token"), {}))
             part = self._part(one, done, bytes_of)
             alone = control.run_end(0, self.runs(one.unit, done.registers[one.number])) + 1
-            found.append(Run(part, end - now, min(end - now, alone)))
+            found[one.number] = Run(part, end - now, min(end - now, alone))
             now = end
-        fetched = WORD_BYTES * len(self.program.instructions)
-        return [Run(Part("program", "program", DMA, 0, 0, 1, fetched), 0.0, 0.0), *found]
+        return found
 
     def _purpose(self, one: Started) -> tuple[str, str]:
         """Layer and step of an instruction, whichever part of the step it does."""

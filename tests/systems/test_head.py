@@ -380,7 +380,7 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
             "runs: [head]": "runs: [head, prefill]", "runs: [product, prefill]": "runs: [product]",
             "k_max: 256": "k_max: 768",
         },
-        "Weights of the head unit must be ternary words, not int elements",
+        "Weights of the head unit must be ternary words, not twos_complement elements",
     ),
     "weights of 16 bits": (
         {"weight_width: 8": "weight_width: 16"},
