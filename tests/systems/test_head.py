@@ -29,7 +29,9 @@ from compiler.compile import Compiled, compile_model, compile_shapes
 from compiler.contents import Contents
 from compiler.placing import in_digits
 from compiler.prompts import DECODE, turns
+from costmodel.systems import estimate as costs
 from costmodel.systems.compiled import asked_of
+from costmodel.technology import technology
 from generator import system_export
 from simulator.systems import chrome, decoding, sums
 from simulator.systems.golden import Golden, Memory
@@ -311,6 +313,22 @@ def test_sums_of_a_pass_are_those_of_its_spans() -> None:
 
 def test_an_estimate_has_the_bytes_and_nearly_the_cycles_of_the_simulator() -> None:
     agree_on_a_token(read_system(FILE))
+
+
+def test_an_estimator_keeps_the_programs_of_two_heads_of_the_same_hardware_apart() -> None:
+    """INT8 rows scored by the vector unit, and INT8 rows as a product of the matrix unit."""
+    text = (FILE.parents[1] / "examples" / "tiny_decoder" / "system.yaml").read_text(encoding="utf-8")
+    text = text.replace("lanes: 4", "lanes: 8").replace("embedding_width: 16", "embedding_width: 8")
+    scored = text.replace("runs: [product, prefill]", "runs: [product, prefill, head]")
+    scored = scored.replace("stage: exact", "stage: int8")
+    systems = [system_from(read_text(one)) for one in (text, scored)]
+    exact, product = (control.hardware(one) for one in systems)
+    assert exact.design_hash == product.design_hash and (exact.head, product.head) == ("", "matrix")
+    facts = technology.load("asap7")
+    both = costs.Estimator(facts)
+    together = [both(one, one.largest, 0).phases["decode"].time.seconds for one in systems]
+    alone = [costs.estimate(one, one.largest, facts, 0).phases["decode"].time.seconds for one in systems]
+    assert together == alone and alone[0] != alone[1]
 
 
 def test_a_trace_has_a_track_for_the_unit() -> None:

@@ -34,7 +34,7 @@ from generator import system_export
 from simulator.engine import dispatch
 from simulator.systems import chrome, decoding, sums
 from simulator.systems.passes import Passes, read_program
-from ternforge import check, estimate
+from ternforge import check, estimate, explore
 from ternforge.energies import Energies
 from tests.costmodel.test_compiled_estimate import agree_on_a_token
 from tests.named_registers import built_registers
@@ -52,6 +52,7 @@ UNITS_OF: Mapping[str, Mapping[str, Any]] = {
     "array": {"prefill": lambda: small.product("array")},
     "dots": {"prefill": lambda: small.product("dots")},
     "like": {"prefill": lambda: small.product("tables", n_max=64)},
+    "padded": {"prefill": lambda: small.product("tables", mu=3, lut_count=32, fetch_count=8)},
     "both": {"prefill": lambda: small.product("dots"), "head": integers},
 }
 
@@ -227,8 +228,9 @@ def test_tiles_are_common_where_weights_are() -> None:
 # Values and cycles ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["wider", "array", "dots", "like"])
-@pytest.mark.parametrize("prompt", [1, 3, 6])
+@pytest.mark.parametrize(
+    ("name", "prompt"), [("array", 1), ("array", 3), ("array", 6), ("wider", 6), ("like", 6), ("padded", 6)]
+)
 def test_tokens_keys_and_values_are_those_of_the_system_without_the_unit(name: str, prompt: int) -> None:
     ran = {
         each: decoding.decode(hardware(each), image.of_compiled(found(each)), TOKENS[:prompt], 3, port())
@@ -241,6 +243,16 @@ def test_tokens_keys_and_values_are_those_of_the_system_without_the_unit(name: s
             for each in (name, "")
         )
         assert with_unit == without and any(without)
+
+
+def test_vectors_have_room_for_the_beats_of_either_unit() -> None:
+    """Integers of 32 elements are 96 in a beat of the wider unit, whichever of the two that is."""
+    wide = UNITS_OF["padded"]["prefill"]()
+    turned = small.hardware(matrix=wide, prefill=small.product("tables"))
+    for built in (hardware("padded", 1), turned):
+        plan = compile_shapes(built, trained().decoder.model)
+        assert [plan.layout[f"{name} in"].size for name in ("kv", "down")] == [128, 128]
+    assert compile_shapes(hardware(), trained().decoder.model).layout["kv in"].size == 64 * BLOCKED
 
 
 def test_every_sequence_of_a_batch_is_as_alone() -> None:
@@ -368,6 +380,23 @@ def test_a_listing_names_the_unit_and_the_region_of_its_weights(tmp_path: Path) 
     folder.mkdir()
     image.write(found(), folder)
     assert "; products of" not in (folder / image.LISTING).read_text(encoding="utf-8")
+
+
+def test_a_search_has_the_numbers_of_an_estimate(tmp_path: Path) -> None:
+    (tmp_path / "system.yaml").write_text(FILE.read_text(encoding="utf-8"), encoding="utf-8")
+    space = "schema: ternforge/space/v1\nname: prompts\nsystem: system.yaml\nparameters:\n"
+    space += (
+        "  units.prompts.fetch_count: [4, 8]\nworkload: {context: 0}\nprompt_tokens: 9\ntechnology: asap7\n"
+    )
+    space += "objectives: {area_um2: min, time_to_first_token_s: min}\n"
+    (tmp_path / "space.yaml").write_text(space, encoding="utf-8")
+    rows = explore(tmp_path / "space.yaml", out=tmp_path / "study")["front"]
+    wide = next(row for row in rows if row["units.prompts.fetch_count"] == 8)
+    alone = estimate(FILE, context=0, prompt=9)
+    for metric in ("area_um2", "time_to_first_token_s", "tokens_per_second"):
+        assert wide[metric] == pytest.approx(alone[metric], rel=1e-12)
+    narrow = next(row for row in rows if row["units.prompts.fetch_count"] == 4)
+    assert narrow["time_to_first_token_s"] > wide["time_to_first_token_s"]
 
 
 # RTL ------------------------------------------------------------------------------------------------------------------
