@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from blueprint.spec import Spec
 from blueprint.systems.staging import WEIGHTS
 
-#: Groups of columns of the trial, so that it sees whether these or parts of the reduction come first.
+#: Groups of columns, and beats of a vector, of a small trial, so that it sees which of them come first.
 _GROUPS = 2
 
 
@@ -30,17 +30,19 @@ def columns(spec: Spec) -> int:
 def same_order(one: Spec, other: Spec, lengths: Iterable[int]) -> bool:
     """True if two units of ternary products take the weights of products of these lengths in the same order and words.
 
-    Then one image in memory serves both, where both cut a product into the same tiles.
+    Then one image in memory serves both, where both cut a product into the same tiles. Tried are all lengths with few
+    outputs, and as many outputs as both run at a time with few inputs.
     """
     if one == other:
         return True
-    outputs = _GROUPS * columns(one)
-    least = min(int(getattr(spec, spec.bounds().get("n", ""), outputs)) for spec in (one, other))
-    if columns(one) != columns(other) or outputs > least:
+    step, few = columns(one), _GROUPS * columns(one)
+    most = min(int(getattr(spec, spec.bounds().get("n", ""), few)) for spec in (one, other)) // step * step
+    if step != columns(other) or few > most or one.stream(WEIGHTS).width != other.stream(WEIGHTS).width:
         return False
-    if one.stream(WEIGHTS).width != other.stream(WEIGHTS).width:
-        return False
-    return all(_alike(one, other, outputs, length) for length in dict.fromkeys(lengths))
+    known = set(lengths)
+    short = _GROUPS * max(int(prod(spec.stream("act").field.shape)) for spec in (one, other))
+    sizes = [(few, length) for length in sorted(known)] + [(most, min(short, *known))]
+    return all(_alike(one, other, *size) for size in sizes)
 
 
 def _alike(one: Spec, other: Spec, outputs: int, length: int) -> bool:

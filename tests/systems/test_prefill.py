@@ -53,6 +53,7 @@ UNITS_OF: Mapping[str, Mapping[str, Any]] = {
     "dots": {"prefill": lambda: small.product("dots")},
     "like": {"prefill": lambda: small.product("tables", n_max=64)},
     "padded": {"prefill": lambda: small.product("tables", mu=3, lut_count=32, fetch_count=8)},
+    "stays": {"matrix": lambda: small.product("array", cols=8), "prefill": lambda: small.product("dots")},
     "both": {"prefill": lambda: small.product("dots"), "head": integers},
 }
 
@@ -162,7 +163,7 @@ def test_passes_without_head_are_run_by_the_unit_for_prompts(name: str) -> None:
     assert started(made, DECODE) == {"matrix"} | scorer
 
 
-@pytest.mark.parametrize("name", ["wider", "array", "like"])
+@pytest.mark.parametrize("name", ["wider", "array", "like", "stays"])
 def test_weights_of_prompts_are_the_beats_of_their_unit(name: str) -> None:
     """Where they are loaded from lie the codes of each tile as the unit packs them, once for both where it can be."""
     made = found(name)
@@ -176,9 +177,10 @@ def test_weights_of_prompts_are_the_beats_of_their_unit(name: str) -> None:
             for first, n in machine.cut(product, head=head):
                 beats, at = unit.beats(codes[first : first + n]).reshape(-1), next(addresses) - base
                 assert np.array_equal(memory[at : at + beats.size], beats)
-    region = made.layout[WEIGHTS if name == "like" else PROMPT_WEIGHTS]
+    shared = name in ("like", "stays")
+    region = made.layout[WEIGHTS if shared else PROMPT_WEIGHTS]
     assert all(region.base <= address < region.end for address in loaded_weights(made, BLOCK))
-    assert (PROMPT_WEIGHTS in made.layout.regions) == (name != "like")
+    assert (PROMPT_WEIGHTS in made.layout.regions) != shared
 
 
 def test_weights_in_the_order_of_another_unit_are_noticed() -> None:
@@ -204,12 +206,19 @@ def test_an_order_is_that_of_the_beats_and_not_of_the_family() -> None:
         "a bound": (tables, small.product("tables", n_max=64)),
         "registers": (tables, small.product("tables", reduction_register=True)),
         "rows of an array": (small.product("array"), small.product("array", rows=4)),
+        "weights or outputs that stay": (small.product("array", cols=8), dots),
+        "as many weights of a table": (tables, small.product("tables", mu=4, lut_count=2)),
     }
     other = {
         "more tables": (tables, small.product("tables", lut_count=8)),
         "more columns": (tables, small.product("tables", fetch_count=8)),
         "another key": (tables, small.product("tables", key_encoding="sign_index")),
         "another family": (tables, dots),
+        "tiles of outputs": (tables, small.product("tables", n_tile=8)),
+        "tiles of outputs over vectors that stay": (
+            tables,
+            small.product("tables", n_tile=8, act_buffer=True),
+        ),
         "columns of an array": (dots, small.product("dots", cols=4)),
         "one group of columns at most": (dots, small.product("dots", n_max=8)),
     }
@@ -223,13 +232,16 @@ def test_tiles_are_common_where_weights_are() -> None:
     plain = Machine(hardware(), trained().decoder.model)
     assert few.shares_weights and few.tiles["ffn"] == 16 < plain.tiles["ffn"]
     assert all(few.cut(name) == few.cut(name, head=False) for name in PRODUCTS)
+    stays = Machine(hardware("stays"), trained().decoder.model)  # a run of the array has one group of columns
+    assert stays.shares_weights and {n for name in PRODUCTS for _, n in stays.cut(name, head=False)} == {8}
 
 
 # Values and cycles ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("name", "prompt"), [("array", 1), ("array", 3), ("array", 6), ("wider", 6), ("like", 6), ("padded", 6)]
+    ("name", "prompt"),
+    [("array", 1), ("array", 3), ("array", 6), ("wider", 6), ("like", 6), ("padded", 6), ("stays", 6)],
 )
 def test_tokens_keys_and_values_are_those_of_the_system_without_the_unit(name: str, prompt: int) -> None:
     ran = {
