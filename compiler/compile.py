@@ -110,14 +110,17 @@ def _planned(
     _check_numbers(machine)
     layout = Layout()
     reserve(layout, machine)
-    tiles = (*place_weights(layout, machine, contents), *place_head(layout, machine, contents))
+    tiles, prompts = place_weights(layout, machine, contents)
+    tiles += place_head(layout, machine, contents)
     place_tensors(layout, machine, contents)
     place_tables(layout, machine, contents)
     places = constants(layout, machine, contents)
     programs = []
     for name in (PROMPT, DECODE, *[BLOCK] * (machine.block > 1)):
         tokens = machine.block if name == BLOCK else batch
-        builder = Pass(machine, layout, places, tiles, head=name == DECODE, tokens=tokens).write()
+        head = name == DECODE
+        mine = tiles if head else prompts
+        builder = Pass(machine, layout, places, mine, head=head, tokens=tokens).write()
         program = Program(name, builder.program(), builder.notes())
         reason = instructions.refusal(program.instructions, QUEUE_DEPTH)
         if reason is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,21 @@ from blueprint.errors import ParamError
 from blueprint.files.document import is_kind, kind_name
 from blueprint.files.tree import show
 from blueprint.systems import instructions
-from blueprint.systems.address_map import PAGE
+from blueprint.systems.address_map import PAGE, Region
 from blueprint.systems.control import Hardware
-from blueprint.systems.instructions import UNITS, WORD_BYTES, Instruction
+from blueprint.systems.instructions import MORE, MOVED, UNITS, WORD_BYTES, Instruction
 from checkpoints.digest import digest
 from checkpoints.faults import fault
 from compiler.compile import Compiled
 from compiler.layout import Octets
-from compiler.plan import WORD
+from compiler.plan import PRODUCTS, WORD
 from compiler.prompts import BLOCK
 from compiler.purpose import Purpose
 
 SCHEMA = "ternforge/image/v1"
 DATA, LISTING, DESCRIPTION = "image.bin", "program.lst", "image.json"
+#: Number of the register of a transfer's address.
+_ADDRESS = MOVED.index("address")
 #: What :func:`read` needs of ``image.json``, and of each of its programs.
 KEYS: dict[str, type] = {
     "design_hash": str, "hardware": str, "checkpoint": str, "base": int, "bytes": int, "sha256": str, "tokens": int,
@@ -91,7 +93,8 @@ def write(
     """Write the folder; ``cycles`` are those of every instruction, by program."""
     image = of_compiled(compiled)
     (folder / DATA).write_bytes(image.data.tobytes())
-    (folder / LISTING).write_text(listing(image, cycles or {}), encoding="utf-8")
+    regions = tuple(compiled.layout.regions.values())
+    (folder / LISTING).write_text(listing(image, cycles or {}, regions), encoding="utf-8")
     text = json.dumps(described(compiled, image, calibrated), indent=1) + "\n"
     (folder / DESCRIPTION).write_text(text, encoding="utf-8")
 
@@ -127,11 +130,15 @@ def described(compiled: Compiled, image: Image, calibrated: str) -> dict[str, An
     }
 
 
-def listing(image: Image, cycles: Mapping[str, Sequence[int]]) -> str:
-    """The programs for a reader: number, word, bytes, cycles, what it is for, what it does."""
+def listing(image: Image, cycles: Mapping[str, Sequence[int]], regions: Sequence[Region] = ()) -> str:
+    """The programs for a reader: number, word, bytes, cycles, what it is for, what it does.
+
+    Where a unit beside that of tokens runs the products of the layers, a line names it and the region of its weights.
+    """
     parts = []
     for name, program in image.programs.items():
         parts.append(f"; program {name}, page {image.pages[name]}, {len(program)} instructions\n")
+        parts += _products(program, image.notes[name], regions)
         parts.append("; number  word              bytes  cycles  for                       instruction\n")
         times = cycles.get(name, [-1] * len(program))
         for number, (one, (purpose, size), time) in enumerate(
@@ -142,6 +149,22 @@ def listing(image: Image, cycles: Mapping[str, Sequence[int]]) -> str:
                 f"{number:8d}  {one.encode(image.units):016x}  {size or '':>5}  {took:>6}  {purpose!s:<24}  {one}\n"
             )
     return "".join(parts)
+
+
+def _products(
+    program: Sequence[Instruction], notes: Sequence[tuple[Purpose, int]], regions: Sequence[Region]
+) -> Iterator[str]:
+    """The line of a further unit that runs the products of the layers; none without one."""
+    mine = {number: one for number, one in enumerate(program) if notes[number][0].step in PRODUCTS}
+    unit = next((one.unit for one in mine.values() if one.unit in MORE), "")
+    if unit:
+        addresses = [
+            one.value
+            for number, one in mine.items()
+            if notes[number][0].weights and (one.unit, one.register, one.kind) == ("load", _ADDRESS, "set")
+        ]
+        names = [region.name for region in regions if region.base <= addresses[0] < region.end]
+        yield f"; products of the layers by {unit}, weights in region {', '.join(names) or 'unknown'}\n"
 
 
 def read(folder: Path, hardware: Hardware) -> Image:

@@ -72,11 +72,11 @@ class Pass:
         self.model, self.shapes = machine.model, machine.shapes
         self.builder = Builder(machine.units.inputs, machine.units.outputs, machine.hardware.width)
         last = self.model.layers - 1
-        mine = [tile for tile in tiles if head or tile.layer < last or tile.product == "kv"]
         self.streams: dict[str, _Stream] = {}
-        for tile in mine:
-            unit = machine.of(tile.product)
-            self.streams.setdefault(unit.name, _Stream(unit)).tiles.append(tile)
+        for tile in tiles:
+            if head or tile.layer < last or tile.product == "kv":
+                unit = machine.of(tile.product, head=head)
+                self.streams.setdefault(unit.name, _Stream(unit)).tiles.append(tile)
         self.residual = 0
         self.mark = NO_LAYER
         self.tokens, self.slot = tokens, 0
@@ -311,7 +311,7 @@ class Pass:
         per_row: bool = False,
     ) -> Rowed:  # fmt: skip
         """Sums of a product, from output ``first`` on, with their scales."""
-        container = self.machine.product.result.container
+        container = self.machine.of(product, head=self.head).result.container
         moved = Moved(self._at(f"{product} sums") + first * container, count * container)
         scale = self._at(f"{'kv' if product == 'q' else product} scale")
         return Rowed(moved, self.places.weights[layer, role], scale, operand, 0, per_row)
@@ -370,7 +370,7 @@ class Pass:
 
     def _product(self, layer: int, name: str) -> None:
         """All tiles of a product."""
-        stream = self.streams[self.machine.of(name).name]
+        stream = self.streams[self.machine.of(name, head=self.head).name]
         while stream.used < len(stream.tiles) and (
             (tile := stream.tiles[stream.used]).layer == layer and tile.product == name
         ):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blueprint.arithmetic import floating
+from blueprint.systems.address_map import BOTH_TEXT, PROMPTS_TEXT, WEIGHTS_TEXT
 from blueprint.systems.description import levels
 from blueprint.systems.staging import Staged
 from checkpoints.names import LINEAR
@@ -18,29 +19,47 @@ from compiler.calibration import Steps
 from compiler.contents import Contents
 from compiler.layout import Constants, Layout, Octets, contained
 from compiler.passes import Places
-from compiler.plan import PRODUCTS, SCORED, UNGATED, WORD, Machine, Tile
+from compiler.plan import PRODUCTS, PROMPT_WEIGHTS, SCORED, UNGATED, WEIGHTS, WORD, Machine, Tile
 
 #: Norms of a layer, and those in front of the output and of the down projection.
 _NORMS, _SUB_NORMS = ("attention_norm", "ffn_norm"), ("attention_sub_norm", "ffn_sub_norm")
 
 
-def place_weights(layout: Layout, machine: Machine, contents: Contents | None) -> tuple[Tile, ...]:
-    """Place the weights of all products in the order of their beats; returns their tiles."""
-    found = list(_tiles(machine))
+def place_weights(
+    layout: Layout, machine: Machine, contents: Contents | None
+) -> tuple[tuple[Tile, ...], tuple[Tile, ...]]:
+    """Place the weights of all products of layers in the order of their beats.
+
+    Returns the tiles of passes with head, and those of passes without: their unit has weights of its own, unless it
+    takes the same beats.
+    """
+    both = machine.shares_weights and machine.prompts is not machine.product
+    tiles = _placed(layout, machine, contents, WEIGHTS, BOTH_TEXT if both else WEIGHTS_TEXT, head=True)
+    if not machine.shares_weights:
+        return tiles, _placed(layout, machine, contents, PROMPT_WEIGHTS, PROMPTS_TEXT, head=False)
+    base = layout[WEIGHTS].base
+    return tiles, tuple(tile.moved(base) for tile in _tiles(machine, head=False))
+
+
+def _placed(
+    layout: Layout, machine: Machine, contents: Contents | None, name: str, text: str, *, head: bool
+) -> tuple[Tile, ...]:
+    """Place the weights of the layers for the passes with head or without; returns their tiles."""
+    found = list(_tiles(machine, head=head))
     size = sum(tile.size for tile in found)
-    data = size if contents is None else np.concatenate(list(_beats(machine, found, contents)))
-    base = layout.place("weights", data, "ternary weights in the order of their beats").base
+    data = size if contents is None else np.concatenate(list(_beats(machine, found, contents, head=head)))
+    base = layout.place(name, data, text).base
     return tuple(tile.moved(base) for tile in found)
 
 
-def _tiles(machine: Machine) -> Iterator[Tile]:
-    """The tiles of a model, the first of which is at 0."""
+def _tiles(machine: Machine, *, head: bool) -> Iterator[Tile]:
+    """The tiles of a model in the passes with head or without, the first of which is at 0."""
     offset = 0
     for layer in range(machine.model.layers):
         for name in PRODUCTS:
-            k, _ = machine.shapes.product(name)
-            for first, n in machine.cut(name):
-                count, size = machine.product.size(k, n)
+            unit, (k, _) = machine.of(name, head=head), machine.shapes.product(name)
+            for first, n in machine.cut(name, head=head):
+                count, size = unit.size(k, n)
                 yield Tile(layer, name, first, k, n, offset, count, size)
                 offset += size
 
@@ -86,12 +105,12 @@ def in_digits(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.stack(found, axis=1).reshape(-1, rows.shape[1])
 
 
-def _beats(machine: Machine, tiles: list[Tile], contents: Contents) -> Iterator[Octets]:
+def _beats(machine: Machine, tiles: list[Tile], contents: Contents, *, head: bool) -> Iterator[Octets]:
     """The beats of every tile."""
     for (layer, name), mine in groupby(tiles, attrgetter("layer", "product")):
-        codes = contents.codes(layer, machine.shapes.roles(name))
+        unit, codes = machine.of(name, head=head), contents.codes(layer, machine.shapes.roles(name))
         for tile in mine:
-            yield machine.product.beats(codes[tile.first : tile.first + tile.n]).reshape(-1)
+            yield unit.beats(codes[tile.first : tile.first + tile.n]).reshape(-1)
 
 
 @dataclass(frozen=True)

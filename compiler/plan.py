@@ -10,6 +10,8 @@ from blueprint.numbers import ceil_div
 from blueprint.systems.address_map import PAGE
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import INTEGERS, digits
+from blueprint.systems.staging import PRODUCTS as MATRIX
+from blueprint.systems.weight_order import same_order
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import COPY
 from compiler.layout import ALIGNMENT, Layout
@@ -23,6 +25,8 @@ RESIDUALS = 3
 WORD = 4
 #: The region of ones, which the activation multiplies where there is no gate.
 UNGATED = "ones of the activation"
+#: Regions of the weights of the layers, and of those for prompts where their unit takes them in another order.
+WEIGHTS, PROMPT_WEIGHTS = "weights", "prefill weights"
 #: The operation of the head.
 DOT = "dot"
 #: The product of the head, where a unit of products gives its scores.
@@ -130,13 +134,20 @@ class Machine:
         self.hardware, self.model, self.shapes = hardware, model, Shapes(model)
         self.units = Units(hardware)
         self.product, self.rows = Product(self.units), Rows(self.units)
+        #: The unit of the layers' products in passes without head.
+        self.prompts = self._further(hardware.prompts)
         #: Positions of which the cache has keys and values; beyond so many a new one takes the place of the oldest.
         self.kept = min(model.context, hardware.window or model.context)
         self.attends = Attends(self.units, model.heads // model.kv_heads, self.kept)
         #: The unit that scores the vocabulary by products, and the columns of a score; none where scores are exact.
-        self.scorer = Product(self.units, hardware.head) if hardware.head else None
+        self.scorer = (
+            Product(self.units, hardware.head, scores=hardware.head != MATRIX) if hardware.head else None
+        )
         self.digits = digits(self.scorer.spec) if self.scorer else 0
-        self.tiles = {name: self.of(name).outputs(*self.shape(name)) for name in self.products}
+        self.tiles, self._prompt_tiles = self._outputs(head=True), self._outputs(head=False)
+        if self.shares_weights:  # tiles are the same then too, as the weights of each are one piece
+            self._prompt_tiles = {name: min(n, self.tiles[name]) for name, n in self._prompt_tiles.items()}
+            self.tiles |= self._prompt_tiles
         #: Tokens of a prompt that one pass takes.
         self.block = side_by_side(hardware, model)
         check_batch(hardware, model, batch)
@@ -154,14 +165,32 @@ class Machine:
         """Names of all products."""
         return (*PRODUCTS, *[SCORED] * (self.scorer is not None))
 
+    def _further(self, name: str) -> Product:
+        """A unit of products beside the one for tokens, if it is another."""
+        return self.product if name == MATRIX else Product(self.units, name)
+
+    def _outputs(self, *, head: bool) -> dict[str, int]:
+        """The most outputs of a tile of every product of a pass."""
+        names = self.products if head else PRODUCTS
+        return {name: self.of(name, head=head).outputs(*self.shape(name)) for name in names}
+
     @property
     def units_of_products(self) -> tuple[Product, ...]:
-        """The unit of the layers' products, and that of the head where one scores."""
-        return (self.product, *([self.scorer] if self.scorer is not None else []))
+        """The unit of the layers' products, that of prompts, and that of the head where one scores."""
+        every = (self.product, self.prompts, *([self.scorer] if self.scorer is not None else []))
+        return tuple({unit.name: unit for unit in every}.values())
 
-    def of(self, name: str) -> Product:
-        """The unit that runs a product."""
-        return self.scorer if name == SCORED and self.scorer is not None else self.product
+    def of(self, name: str, *, head: bool = True) -> Product:
+        """The unit that runs a product in a pass with head or without."""
+        if name == SCORED and self.scorer is not None:
+            return self.scorer
+        return self.product if head else self.prompts
+
+    @cached_property
+    def shares_weights(self) -> bool:
+        """True if passes without head take the weights of the layers from where those with head do."""
+        lengths = (self.shapes.product(name)[0] for name in PRODUCTS)
+        return same_order(self.product.spec, self.prompts.spec, lengths)
 
     def shape(self, name: str) -> tuple[int, int]:
         """Inputs and outputs of a product; those of the head are filled up to whole columns."""
@@ -222,10 +251,10 @@ class Machine:
         scale = self.units.by_name["vector.x.weight_scale"]
         return scale.depth * max(self.hardware.width // 8, WORD) // (2 * WORD)
 
-    def cut(self, product: str) -> list[tuple[int, int]]:
+    def cut(self, product: str, *, head: bool = True) -> list[tuple[int, int]]:
         """First output and number of outputs of every tile of a product, as even as whole columns allow."""
-        n, step = self.shape(product)[1], self.of(product).result.elements
-        count = ceil_div(n, self.tiles[product])
+        n, step = self.shape(product)[1], self.of(product, head=head).result.elements
+        count = ceil_div(n, (self.tiles if head else self._prompt_tiles)[product])
         each = ceil_div(n // step, count) * step
         return [(first, min(each, n - first)) for first in range(0, n, each)]
 
@@ -246,7 +275,8 @@ def reserve(layout: Layout, machine: Machine) -> None:
     for name in PRODUCTS:
         k, n = shapes.product(name)
         if name != "q":  # the query product takes the same vector as keys and values
-            each(f"{name} in", machine.product.activations(k), f"integers that {name} is a product of")
+            taken = max(machine.of(name, head=head).activations(k) for head in (True, False))
+            each(f"{name} in", taken, f"integers that {name} is a product of")
             each(f"{name} scale", WORD, "their scale")
         each(f"{name} sums", n * sums, f"sums of product {name}")
     if machine.scorer is not None:

@@ -19,6 +19,7 @@ from blueprint.arithmetic.softmax.arithmetic import Scales
 from blueprint.errors import ParamError
 from blueprint.numbers import ceil_div
 from blueprint.spec import Spec
+from blueprint.systems import weight_order
 from blueprint.systems.control import Hardware
 from blueprint.systems.staging import PACKED, PACKED_LEVELS, PRODUCTS, Staged, is_code
 from blueprint.workloads.tasks import Attention, Gemm, Rowwise
@@ -76,18 +77,18 @@ class Units:
 class Product:
     """A unit of products: the fields of its vector and weights, and how many outputs a run may have.
 
-    Raises ``ParamError`` for a unit whose weights are no words of codes, or of a head integers of 8 bits.
+    Raises ``ParamError`` for a unit whose weights are no words of codes, nor of one that ``scores`` integers of 8 bits.
     """
 
-    def __init__(self, units: Units, name: str = PRODUCTS) -> None:
+    def __init__(self, units: Units, name: str = PRODUCTS, *, scores: bool = False) -> None:
         self.name, self.spec = name, cast(Any, units.spec(name))
         self.registers = register_numbers(self.spec)
         self.act, self.weights = units.of(name, "act"), units.of(name, "wgt")
         self.result = units.of(name, "out", "out")
         field = self.weights.field
-        integers = name != PRODUCTS and (field.format, field.width, field.encoding) == ("int", 8, "")
+        integers = scores and (field.format, field.width, field.encoding) == ("int", 8, "")
         if not integers and (not is_code(field) or field.encoding in ("flexible", "n_of_m")):
-            wanted = "ternary words" + " or integers of 8 bits" * (name != PRODUCTS)
+            wanted = "ternary words" + " or integers of 8 bits" * scores
             raise ParamError(f"Weights of the {name} unit must be {wanted}, not {field.code} elements")
         self._ordered: dict[tuple[int, int], bool] = {}
         self._sizes: dict[tuple[int, int], tuple[int, int]] = {}
@@ -147,8 +148,7 @@ class Product:
 
     def beats(self, codes: NDArray[np.int8]) -> Octets:
         """The beats of weights of some outputs, ``codes`` (outputs x inputs), each in its container."""
-        act = np.zeros((1, codes.shape[1]), np.int64)
-        beats: Octets = self.spec.stimulus({"act": act, "wgt": codes.T.astype(np.int64)})["wgt"]
+        beats: Octets = weight_order.beats(self.spec, codes)
         return np.pad(beats, ((0, 0), (0, self.weights.beat_bytes - beats.shape[1])))
 
     def size(self, k: int, n: int) -> tuple[int, int]:

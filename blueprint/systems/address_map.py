@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from blueprint.numbers import ceil_div
 from blueprint.systems.description import EXACT, System
 from blueprint.systems.operations import SCALE_WIDTH, cache_bytes, head_columns, packed_bytes
+from blueprint.systems.weight_order import same_order
 from blueprint.workloads.model import Model
 
 #: Bytes that a burst of AXI4 must not cross (IHI 0022, section A3.4.1): regions begin at a multiple.
 PAGE = 4096
 #: Bytes of an element of a vector that is put aside.
 SCRATCH_BYTES = 4
+#: What the weights of the layers are: for tokens, for both where another unit runs prompts, and for prompts alone.
+WEIGHTS_TEXT = "ternary weights in the order of their beats"
+BOTH_TEXT = f"{WEIGHTS_TEXT}, of the unit of prompts too"
+PROMPTS_TEXT = "the same weights in the order of the unit of prompts"
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,13 @@ def regions(system: System, model: Model) -> tuple[Region, ...]:
     return tuple(region for region in found if region.size)
 
 
+def shared(system: System, model: Model) -> bool:
+    """True if the unit of prompts takes the weights of the layers from where those for tokens lie."""
+    one, other = system.spec("product"), system.spec("prefill")
+    assert one is not None and other is not None  # a host runs no ternary products
+    return same_order(one, other, (k for k, _ in shapes(model)))
+
+
 def shapes(model: Model) -> tuple[tuple[int, int], ...]:
     """Reduction length and outputs of the ternary products of one layer, in their order."""
     query, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
@@ -55,10 +67,11 @@ def _sizes(system: System, model: Model) -> tuple[tuple[str, int, str], ...]:
     exact, stage = 0 if model.tied_embeddings else model.vocab * row, system.head.stage
     first = 0 if stage == EXACT else packed_bytes(system, "head", model.hidden, head_columns(system, model))
     angles = 0 if system.spec("positions") is None else model.context * model.head_dim * SCALE_WIDTH // 8
-    copies = [("weights", model.layers * layer, "ternary weights in the order of their beats")]
-    if system.spec("prefill") != system.spec("product"):
+    alone, both = system.places["prefill"] == system.places["product"], shared(system, model)
+    copies = [("weights", model.layers * layer, BOTH_TEXT if both and not alone else WEIGHTS_TEXT)]
+    if not both:
         other = sum(system.memory.padded(packed_bytes(system, "prefill", k, n)) for k, n in shapes(model))
-        copies.append(("prefill", model.layers * other, "the same weights for the unit of prompts"))
+        copies.append(("prefill", model.layers * other, PROMPTS_TEXT))
     return (
         *copies,
         (

@@ -54,13 +54,15 @@ class Role(NamedTuple):
     kind: str
 
 
-#: Roles of the units that every system has; a further one has the work of its name to itself.
+#: Roles of the units that every system has, and of further ones, whose work is that of their name.
 ROLES = (
     Role("matrix", "product", "product"),
     Role("attention", "attention", "attention"),
     Role("vector", "elements", "elements"),
 )
-FURTHER = tuple(Role(name, name, name) for name in MORE)
+FURTHER = tuple(Role(name, name, "product") for name in MORE)
+#: What further units are for, in words.
+_FOR = {"head": "scores of the head", "prefill": "products of a prompt"}
 
 # How long steps take, in cycles: t is the cycle in which an instruction begins ----------------------------------------
 
@@ -249,7 +251,8 @@ class Hardware:
 
     ``embedding`` is the bits of an element of the embedding, ``block`` the most tokens of a prompt that one pass takes.
     Of keys and values the cache holds the last ``window`` positions, a power of two, or all where that is 0. ``head``
-    is the unit of products that gives the scores of the head; none where the vector unit has exact ones.
+    is the unit of products that gives the scores of the head; none where the vector unit has exact ones. ``prompts`` is
+    the one that runs the products of passes without head.
     """
 
     name: str
@@ -262,6 +265,7 @@ class Hardware:
     block: int = 1
     window: int = 0
     head: str = ""
+    prompts: str = PRODUCTS
 
     @cached_property
     def queues(self) -> tuple[str, ...]:
@@ -333,6 +337,8 @@ class Hardware:
         what = {"units": units, "movers": movers, "queue": QUEUE_DEPTH, "staging": fields}
         what |= {"block": self.block} if self.block > 1 else {}
         what |= {"window": self.window} if self.window else {}
+        expected = _placed(self.units)["prefill"]  # where units say by themselves which one runs prompts
+        what |= {"prompts": self.prompts} if self.prompts != expected else {}
         text = json.dumps(what, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -473,26 +479,16 @@ def hardware(system: System) -> Hardware:
     if system.host is not None:
         what = "must be run by a unit for hardware of a whole system, not by the host"
         raise ParamError(f"Work {system.host.works[0]} {what}")
-    units: dict[str, Spec] = {}
-    for name, work, _ in ROLES:
-        place = system.places[work]
-        units[name] = system.units[place].spec
-    used = {system.places[role.work] for role in ROLES}
-    for name, work, _ in FURTHER:
-        spec = system.spec(work)
-        if spec is not None and system.scored and system.places[work] not in used:
-            units[name] = spec
-            used.add(system.places[work])
+    named = {system.places[role.work]: role.name for role in ROLES}
+    for role in FURTHER:
+        if role.work != "head" or system.scored:
+            named.setdefault(system.places[role.work], role.name)
     for place in system.units:
-        if place not in used:
-            ones = (
-                "one for products, one for attention, one for elements and at most one for scores of the head"
-            )
+        if place not in named:
+            further = " and ".join(f"at most one for {what}" for what in _FOR.values())
+            ones = f"one for products, one for attention, one for elements, {further}"
             raise ParamError(f"Units of a whole system must be {ones}, and {place} is another")
-    if system.places["prefill"] != system.places["product"]:
-        what = f"Work prefill must be run by {system.places['product']}, as product is, for hardware of a whole system"
-        raise ParamError(f"{what}, not by {system.places['prefill']}")
-    head = system.scored and system.places["head"] == system.places["product"]
+    units = {name: system.units[place].spec for place, name in named.items()}
     if system.block > BLOCK_MOST:
         raise ParamError(
             f"Block must be at most {BLOCK_MOST} tokens for hardware of a whole system, not {system.block}"
@@ -503,7 +499,8 @@ def hardware(system: System) -> Hardware:
     found = built(
         system.name, units, width=memory.width, burst=memory.burst, latency=latency, size=memory.size,
         indices=indices, buffers=system.buffers, embedding=system.head.embedding_width, block=system.block,
-        window=system.window, head=PRODUCTS if head else "",
+        window=system.window, head=named[system.places["head"]] if system.scored else "",
+        prompts=named[system.places["prefill"]],
     )  # fmt: skip
     found.check()
     return found
@@ -523,12 +520,13 @@ def built(
     block: int = 1,
     window: int = 0,
     head: str = "",
+    prompts: str = "",
 ) -> Hardware:
     """Hardware with movers for a memory of ``size`` bytes behind ports of ``width`` bits that answer in ``latency``.
 
     A reader has room for the words that arrive while a request is answered, and two bursts beside them, and may have as
-    many requests open as rows of `ROW_WORDS` fill it: each row is a burst of its own. ``head`` is as of `Hardware`,
-    where there is no unit for it.
+    many requests open as rows of `ROW_WORDS` fill it: each row is a burst of its own. ``head`` and ``prompts`` are as
+    of `Hardware`, where there is no unit for them.
 
     Raises ``ParamError`` for a unit whose cycles depend on operands: programs are timed by the sizes of runs.
     """
@@ -550,5 +548,11 @@ def built(
     load = Dma(direction="read", outstanding=outstanding, buffer_words=words, **moves, **common)
     store = Dma(direction="write", outstanding=4, buffer_words=burst, **moves, **common)
     ordered = {unit: units[unit] for unit in EVERY if unit in units}
-    head = head or next((name for name in MORE if name in ordered), "")
-    return Hardware(name, ordered, fetch, load, store, buffers, embedding, block, window, head)
+    placed = _placed(ordered)
+    head, prompts = head or placed["head"], prompts or placed["prefill"]
+    return Hardware(name, ordered, fetch, load, store, buffers, embedding, block, window, head, prompts)
+
+
+def _placed(units: Mapping[str, Spec]) -> dict[str, str]:
+    """The unit of each further work where none is named: the one of its name, else that of products for prompts."""
+    return {"head": "", "prefill": PRODUCTS} | {name: name for name in MORE if name in units}

@@ -22,8 +22,8 @@ from blueprint.shell import ADDRESS_BITS
 
 #: Units with a queue of their own that every system has, in the order of their numbers.
 UNITS = ("load", "matrix", "attention", "vector", "store")
-#: Units that a system may have beside them, whose numbers come behind: a unit of products for the LM head.
-MORE = ("head",)
+#: Units that a system may have beside them, whose numbers come behind: of products for the LM head and for prompts.
+MORE = ("head", "prefill")
 #: All units that an instruction may name.
 EVERY = (*UNITS, *MORE)
 #: The most tokens that a counter holds.
@@ -370,6 +370,11 @@ class _Untimed:
         return f"A program must run to its end, not wait for ever: {'; '.join(waits)}"
 
 
+def _numbers(place: int) -> str:
+    """Numbers that a further unit has behind those of other further units that are there or not."""
+    return " or ".join(str(len(UNITS) + before) for before in range(place + 1))
+
+
 def page() -> str:
     """The instruction set as tables in Markdown, for ``docs/systems_hardware.md``."""
     rows = ["| field | bits | meaning |", "| --- | --- | --- |"]
@@ -380,7 +385,8 @@ def page() -> str:
         for kind in KINDS.values()
     ]
     rows += ["", "| unit | number |", "| --- | --- |"]
-    rows += [f"| {unit} | {number} |" for number, unit in enumerate(EVERY)]
+    rows += [f"| {unit} | {number} |" for number, unit in enumerate(UNITS)]
+    rows += [f"| {unit} | {_numbers(place)} |" for place, unit in enumerate(MORE)]
     rows += ["", "| unit | register | what |", "| --- | --- | --- |"]
     rows += [f"| load, store | {number} | `{name}`: {_MOVED[name]} |" for number, name in enumerate(MOVED)]
     rows += [f"| others | {span} | {what} |" for span, what in _OTHERS.items()]

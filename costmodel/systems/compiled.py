@@ -22,6 +22,7 @@ from blueprint.systems.runs import Runs
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Rowwise
 from compiler.compile import Plan, compile_shapes
+from compiler.plan import SCORED
 from compiler.prompts import DECODE, turns
 from compiler.purpose import NO_LAYER, SCORES
 from costmodel.systems import schedule
@@ -118,15 +119,17 @@ class _Passes:
     def at(self, positions: Sequence[int], weights: NDArray[np.float64]) -> list[Run]:
         """Runs of passes at some positions, each so often; the same runs are in every pass."""
         found = [self._pass(position) for position in positions]
-        return [_weighted(same, weights) for same in zip(*found, strict=True)]
+        return [_weighted([each[number] for each in found], weights) for number in found[0]]
 
-    def _pass(self, position: int) -> list[Run]:
+    def _pass(self, position: int) -> dict[int, Run]:
+        """Runs by the number of their instruction, in the order in which they end, which may be another elsewhere."""
         done = schedule.Pass(self.plan.hardware, self.port, self.runs, position).run(
             self.program.instructions
         )
         moved = self._moved(done)
         units = sorted((one for one in done.starts if one.unit not in MOVERS), key=lambda one: one.end)
-        found, now = [], 0
+        fetched = WORD_BYTES * len(self.program.instructions)
+        found, now = {-1: Run(Part("program", "program", DMA, 0, 0, 1, fetched), 0.0, 0.0)}, 0
         for place, one in enumerate(units):
             end = one.end + 1 if place < len(units) - 1 else done.cycles
             bytes_of = moved.pop(self._purpose(one), {})
@@ -134,10 +137,9 @@ class _Passes:
                 bytes_of = _sum(bytes_of, moved.pop((NO_LAYER, "token"), {}))
             part = self._part(one, done, bytes_of)
             alone = control.run_end(0, self.runs(one.unit, done.registers[one.number])) + 1
-            found.append(Run(part, end - now, min(end - now, alone)))
+            found[one.number] = Run(part, end - now, min(end - now, alone))
             now = end
-        fetched = WORD_BYTES * len(self.program.instructions)
-        return [Run(Part("program", "program", DMA, 0, 0, 1, fetched), 0.0, 0.0), *found]
+        return found
 
     def _purpose(self, one: Started) -> tuple[str, str]:
         """Layer and step of an instruction, whichever part of the step it does."""
@@ -157,7 +159,7 @@ class _Passes:
     def _part(self, one: Started, done: Schedule, moved: dict[str, int]) -> Part:
         task = self.runs.task(one.unit, done.registers[one.number])
         mark, name = self._purpose(one)
-        kind = "head" if name == SCORES else self._roles[one.unit].kind
+        kind = "head" if name in (SCORES, SCORED) else self._roles[one.unit].kind
         macs = 0 if isinstance(task, Rowwise) else task.macs
         place = self.system.places[self._roles[one.unit].work]
         loaded = moved.pop(_LOADED, 0)

@@ -297,7 +297,7 @@ class Estimator:
     def _plan(self, system: System, model: Model, batch: int = 1) -> tuple[Hashable, Plan]:
         """The programs of a model on a system, and what they depend on. Raises ``ParamError``, also a second time."""
         hardware, model = compiled.asked_of(system, model)
-        key = (hardware.design_hash, model, batch)
+        key = (hardware.design_hash, hardware.head, model, batch)
         made = partial(compile_shapes, hardware, model, batch)
         plan = _remembered(self._plans, key, lambda: _attempted(made))
         if isinstance(plan, ParamError):

@@ -20,8 +20,9 @@ from simulator.engine.movers import Mover, Moving, at_rest, offer, read_cycle, w
 AT_ONCE, WRITE, RUN, MOVE, INTERRUPT, END = range(6)
 #: Result of a pass whose cycles do not follow from the order of the program.
 UNKNOWN = -1
-#: Number of units that a system has at most, and number of times that are remembered for each pair of them.
-COUNT, KEPT = 6, 64
+#: Number of units that a system has at most, and number of times that are remembered for each pair of them. A number
+#: of this file, as compiled code is kept for the texts of this folder; ``tests/systems/test_prefill.py`` compares it.
+COUNT, KEPT = 7, 64
 
 
 class Steps(NamedTuple):

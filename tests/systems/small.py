@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from benchmarks import random_models
+from benchmarks import random_models, random_systems
 from blueprint import registry
 from blueprint.spec import Spec
 from blueprint.systems import control
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import Buffers
-from blueprint.systems.memory_port import MemoryPort
+from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
 from blueprint.systems.runs import Runs
 from blueprint.workloads.model import Model
 from checkpoints.checkpoint import Checkpoint
+from compiler import image
+from compiler.compile import Compiled
 from compiler.image import Image
 from compiler.prompts import Turn
+from simulator.systems import decoding, proving
 from simulator.systems.machine import Trace
 from simulator.systems.passes import Passes, read_program
 
@@ -85,3 +90,25 @@ def check_passes(built: Hardware, shown: Image, done: Sequence[Turn], port: Memo
     for span in (span for spans in known.spans.values() for span in spans):
         mine = ran[span.place]
         assert (mine.begins[span.number], mine.ends[span.number]) == (span.begin, span.end), span
+
+
+def port(name: str = "fixed") -> MemoryPort:
+    """A behavior of memory, of as many bytes as small systems need."""
+    return dataclasses.replace(BEHAVIORS[name], size=1 << 20)
+
+
+def check_rtl(made: Compiled, prompt: Sequence[int], unit: str, folder: Path) -> None:
+    """Two tokens behind a prompt are those of the RTL under every behavior of memory, in the same cycles.
+
+    An instruction of ``unit`` that would take a cycle more is found.
+    """
+    shown = image.of_compiled(made)
+    bench = random_systems.build(made.hardware, folder)
+    for memory in BEHAVIORS:
+        decoded = decoding.decode(made.hardware, shown, prompt, 2, port(memory))
+        proof = proving.prove(made.hardware, bench, shown, prompt, decoded, port(memory))
+        assert proof.findings == [] and proof.tokens == decoded.tokens and len(proof.tokens) == 2
+    spans = decoded.trace.spans[unit]
+    spans[-1] = dataclasses.replace(spans[-1], end=spans[-1].end + 1)
+    told = proving.prove(made.hardware, bench, shown, prompt, decoded, port(memory)).findings
+    assert len(told) == 1 and told[0].startswith(f"{unit}: instruction {len(spans) - 1} (start {unit}"), told

@@ -384,16 +384,18 @@ def test_a_batch_of_shapes_has_the_tokens_of_all_its_sequences(tmp_path: Path) -
     )
 
 
-def test_a_system_with_a_second_unit_of_products_is_refused(
+def test_a_system_with_a_second_vector_unit_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = (
-        "  second:\n    family: systolic\n    runs: [prefill]\n    parameters: {organization: weight_stationary, "
-        "pe: ternary, rows: 8, cols: 8, act_width: 8, weight_width: 2, k_max: 768, n_max: 1024}\n  attention:\n"
+        "  second:\n    family: vector\n    runs: [positions]\n    parameters: {lanes: 4, length_max: 768, "
+        "rows_max: 1024, rotates: true}\n  attention:\n"
     )
     path = edited(tmp_path, "  attention:\n", other)
-    path.write_text(path.read_text().replace("runs: [product, prefill]", "runs: [product]"))
-    ones = "one for products, one for attention, one for elements and at most one for scores of the head"
+    ones = (
+        "one for products, one for attention, one for elements, at most one for scores of the head and at most one "
+        "for products of a prompt"
+    )
     assert refused(tmp_path, capsys, path) == f"Units of a whole system must be {ones}, and second is another"
 
 

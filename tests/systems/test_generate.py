@@ -116,14 +116,17 @@ def test_hardware_of_a_host_that_computes_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "rtl").exists()
 
 
-def test_a_second_unit_for_products_is_refused() -> None:
+def test_a_second_unit_for_elements_is_refused() -> None:
     system = read_system(FILE)
-    matrix = system.units["matrix"]
-    first = dataclasses.replace(matrix, works=tuple(work for work in matrix.works if work != "prefill"))
-    second = dataclasses.replace(matrix, works=("prefill",))
-    ones = "one for products, one for attention, one for elements and at most one for scores of the head"
-    told = f"Units of a whole system must be {ones}, and blocks is another"
+    vector = system.units["vector"]
+    first = dataclasses.replace(vector, works=tuple(work for work in vector.works if work != "positions"))
+    second = dataclasses.replace(vector, works=("positions",))
+    ones = (
+        "one for products, one for attention, one for elements, at most one for scores of the head and at most one "
+        "for products of a prompt"
+    )
+    told = f"Units of a whole system must be {ones}, and turns is another"
     with pytest.raises(ParamError, match=f"^{re.escape(told)}$"):
         control.hardware(
-            dataclasses.replace(system, units={**system.units, "matrix": first, "blocks": second})
+            dataclasses.replace(system, units={**system.units, "vector": first, "turns": second})
         )

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import random_systems
 from blueprint import registry
 from blueprint.errors import ParamError, SpecError
 from blueprint.files.document import read_text
@@ -20,8 +19,7 @@ from blueprint.record import Integers
 from blueprint.spec import Spec
 from blueprint.systems import control, description, instructions, inventory
 from blueprint.systems.control import Hardware
-from blueprint.systems.instructions import EVERY, UNITS, WIDTH, Instruction, assemble, disassemble, form
-from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
+from blueprint.systems.instructions import UNITS, WIDTH, Instruction, assemble, disassemble, form
 from blueprint.systems.reader import read_system, system_from
 from blueprint.systems.runs import Runs
 from checkpoints.checkpoint import Checkpoint
@@ -31,19 +29,24 @@ from compiler.compile import Compiled, compile_model, compile_shapes
 from compiler.contents import Contents
 from compiler.placing import in_digits
 from compiler.prompts import DECODE, turns
+from costmodel.systems import estimate as costs
 from costmodel.systems.compiled import asked_of
+from costmodel.technology import technology
 from generator import system_export
-from simulator.systems import chrome, decoding, proving, sums
+from simulator.systems import chrome, decoding, sums
 from simulator.systems.golden import Golden, Memory
 from simulator.systems.passes import Passes, read_program
 from tests.costmodel.test_compiled_estimate import agree_on_a_token
 from tests.named_registers import built_registers
 from tests.systems import small
+from tests.systems.small import port
 from tests.systems.test_inventory import check_netlist
 from tests.volume import ALL
 
 FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "tiny_head.yaml"
 TOKENS = [3, 17, 5, 39, 0, 8]
+#: The units of a system with one for the head.
+SIX = (*UNITS, "head")
 
 
 def integers(**parameters: Any) -> Spec:
@@ -84,10 +87,6 @@ def found(head: str, block: int = 1, batch: int = 1) -> Compiled:
     return compile_model(hardware(head, block), trained(), steps, batch)
 
 
-def port(name: str = "fixed") -> MemoryPort:
-    return dataclasses.replace(BEHAVIORS[name], size=1 << 20)
-
-
 def scores(compiled: Compiled) -> np.ndarray:
     """Scores (tokens x vocabulary) of the golden system."""
     vocab, rows = compiled.model.vocab, []
@@ -109,14 +108,14 @@ def scores(compiled: Compiled) -> np.ndarray:
 
 
 def test_a_further_unit_takes_its_bits_from_the_value() -> None:
-    fields = {field.name: (field.offset, field.bits) for field in form(EVERY)}
+    fields = {field.name: (field.offset, field.bits) for field in form(SIX)}
     assert fields == {
         "kind": (0, 3), "unit": (3, 3), "wait": (6, 6), "signal": (12, 6), "register": (18, 8), "value": (26, 38),
     }  # fmt: skip
     one = Instruction("set", "head", ("matrix",), ("head", "load"), 0x41, 0x3456789ABC)
     word = 1 | 5 << 3 | 0b000010 << 6 | 0b100001 << 12 | 0x41 << 18 | 0x3456789ABC << 26
-    assert one.encode(EVERY) == word and word < 1 << WIDTH
-    assert instructions.decode(word, EVERY) == dataclasses.replace(one, signal=("load", "head"))
+    assert one.encode(SIX) == word and word < 1 << WIDTH
+    assert instructions.decode(word, SIX) == dataclasses.replace(one, signal=("load", "head"))
     assert instructions.decode(Instruction("sync", "load").encode(), UNITS) == Instruction("sync", "load")
 
 
@@ -132,7 +131,7 @@ def test_a_further_unit_takes_its_bits_from_the_value() -> None:
             "Unit must be one of load, matrix, attention, vector, store, which the hardware has, not 'head'",
         ),
         (
-            Instruction("set", "load", value=1 << 38), EVERY,
+            Instruction("set", "load", value=1 << 38), SIX,
             "Instruction's value must fit 38 bits, not be 274877906944",
         ),
     ],
@@ -145,9 +144,9 @@ def test_what_hardware_has_no_room_for_is_refused(
 
 
 def test_a_word_of_a_unit_that_is_not_there_is_illegal() -> None:
-    word = Instruction("sync", "head").encode(EVERY)
+    word = Instruction("sync", "head").encode(SIX)
     assert instructions.fault(word) == "unit must be at most 4, not 5"
-    assert disassemble(word.to_bytes(8, "little"), EVERY) == (Instruction("sync", "head"),)
+    assert disassemble(word.to_bytes(8, "little"), SIX) == (Instruction("sync", "head"),)
 
 
 # Hardware -------------------------------------------------------------------------------------------------------------
@@ -156,7 +155,7 @@ def test_a_word_of_a_unit_that_is_not_there_is_illegal() -> None:
 def test_a_system_without_the_unit_is_what_it_was() -> None:
     plain = small.hardware()
     assert plain.queues == UNITS and plain.head == "" and len(plain.roles) == 3
-    assert hardware("integers").queues == EVERY and hardware("integers").head == "head"
+    assert hardware("integers").queues == SIX and hardware("integers").head == "head"
     assert [role.work for role in hardware("integers").roles][-1] == "head"
     assert hardware("matrix").queues == UNITS and hardware("matrix").head == "matrix"
     hashes = {
@@ -170,11 +169,11 @@ def test_registers_of_blocks_of_six_units_are_those_that_are_counted() -> None:
     from generator.systems.tokens import Tokens
 
     built = hardware("integers")
-    tokens = sum(built_registers(Tokens("tokens", EVERY)).values())
+    tokens = sum(built_registers(Tokens("tokens", SIX)).values())
     assert tokens == sum(inventory.tokens(built.queues).values()) == 36 * 4
     loads, counted = (
-        built_registers(Loads("load", built.load, 3, (), EVERY)),
-        inventory.transfers(built.load, EVERY),
+        built_registers(Loads("load", built.load, 3, (), SIX)),
+        inventory.transfers(built.load, SIX),
     )
     assert loads["signal_held"] == counted["signal_held"] == 6
 
@@ -301,14 +300,14 @@ def test_sums_of_a_pass_are_those_of_its_spans() -> None:
     )
     adding = sums.Adding(runs, table, program.notes)
     ran = passes.run(table, 0, 3)
-    assert ran.reasons.max() == ran.reasons[-1] == len(EVERY)  # the number behind those of all units
+    assert ran.reasons.max() == ran.reasons[-1] == len(SIX)  # the number behind those of all units
     adding.add(ran)
     added = adding.sums()
     assert dict(added.busy) == decoding.busy(trace) and added.busy["head"] > 0
     assert sums.stalls(added, passes.cycles) == decoding.waits(trace)
     assert added.macs["head"] == 40 * 32
     for each in (added.layers, added.steps):
-        assert {unit: sum(row[unit] for row in each.values()) for unit in EVERY} == dict(added.busy)
+        assert {unit: sum(row[unit] for row in each.values()) for unit in SIX} == dict(added.busy)
     assert [added.steps["head"]["head"], added.layers["head"]["head"]] == [added.busy["head"]] * 2
 
 
@@ -316,12 +315,28 @@ def test_an_estimate_has_the_bytes_and_nearly_the_cycles_of_the_simulator() -> N
     agree_on_a_token(read_system(FILE))
 
 
+def test_an_estimator_keeps_the_programs_of_two_heads_of_the_same_hardware_apart() -> None:
+    """INT8 rows scored by the vector unit, and INT8 rows as a product of the matrix unit."""
+    text = (FILE.parents[1] / "examples" / "tiny_decoder" / "system.yaml").read_text(encoding="utf-8")
+    text = text.replace("lanes: 4", "lanes: 8").replace("embedding_width: 16", "embedding_width: 8")
+    scored = text.replace("runs: [product, prefill]", "runs: [product, prefill, head]")
+    scored = scored.replace("stage: exact", "stage: int8")
+    systems = [system_from(read_text(one)) for one in (text, scored)]
+    exact, product = (control.hardware(one) for one in systems)
+    assert exact.design_hash == product.design_hash and (exact.head, product.head) == ("", "matrix")
+    facts = technology.load("asap7")
+    both = costs.Estimator(facts)
+    together = [both(one, one.largest, 0).phases["decode"].time.seconds for one in systems]
+    alone = [costs.estimate(one, one.largest, facts, 0).phases["decode"].time.seconds for one in systems]
+    assert together == alone and alone[0] != alone[1]
+
+
 def test_a_trace_has_a_track_for_the_unit() -> None:
     made, shown = found("integers"), image.of_compiled(found("integers"))
     decoded = decoding.decode(made.hardware, shown, TOKENS[:1], 1, port())
     events = list(chrome.events(chrome.of_decoded(decoded, shown), made.hardware.queues, 100.0))
     names = {one["tid"]: one["args"]["name"] for one in events if one["ph"] == "M"}
-    assert list(names.values()) == list(EVERY)
+    assert list(names.values()) == list(SIX)
     mine = {one["name"] for one in events if one["ph"] == "X" and names[one["tid"]] == "head"}
     assert mine and all(name.startswith("head head from ") for name in mine)
 
@@ -332,17 +347,7 @@ if ALL:  # a minute each to build
     @pytest.mark.parametrize("head", ["integers", "tables", "matrix"])
     def test_rtl_has_the_tokens_and_the_cycles_of_the_simulator(head: str, tmp_path: Path) -> None:
         """Two tokens behind a prompt of two; an instruction of the unit that takes a cycle more is found."""
-        made, shown = found(head), image.of_compiled(found(head))
-        bench = random_systems.build(made.hardware, tmp_path)
-        for memory in BEHAVIORS:
-            decoded = decoding.decode(made.hardware, shown, TOKENS[:2], 2, port(memory))
-            proof = proving.prove(made.hardware, bench, shown, TOKENS[:2], decoded, port(memory))
-            assert proof.findings == [] and proof.tokens == decoded.tokens and len(proof.tokens) == 2
-        unit = made.hardware.head
-        spans = decoded.trace.spans[unit]
-        spans[-1] = dataclasses.replace(spans[-1], end=spans[-1].end + 1)
-        told = proving.prove(made.hardware, bench, shown, TOKENS[:2], decoded, port(memory)).findings
-        assert len(told) == 1 and told[0].startswith(f"{unit}: instruction {len(spans) - 1} (start {unit}")
+        small.check_rtl(found(head), TOKENS[:2], hardware(head).head, tmp_path)
 
     @pytest.mark.slow
     def test_flip_flops_are_those_of_the_netlist() -> None:
@@ -388,12 +393,12 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
         "units.vector.parameters.rows_max: unit vector must run choice: Rowwise rows must be at most rows_max 1023, "
         "not 1024",
     ),
-    "a unit for prompts": (
+    "a unit of integers for prompts too": (
         {
             "runs: [head]": "runs: [head, prefill]", "runs: [product, prefill]": "runs: [product]",
             "k_max: 256": "k_max: 768",
         },
-        "Work prefill must be run by matrix, as product is, for hardware of a whole system, not by scorer",
+        "Weights of the head unit must be ternary words, not twos_complement elements",
     ),
     "weights of 16 bits": (
         {"weight_width: 8": "weight_width: 16"},
@@ -434,7 +439,7 @@ def test_an_image_is_that_of_its_hardware(tmp_path: Path) -> None:
     made = found("integers")
     image.write(made, tmp_path)
     back = image.read(tmp_path, made.hardware)
-    assert back.units == EVERY and back.programs == image.of_compiled(made).programs
+    assert back.units == SIX and back.programs == image.of_compiled(made).programs
     listed = (tmp_path / image.LISTING).read_text(encoding="utf-8")
     assert "head weights of head from 0" in listed and "start head" in listed
     other = hardware("matrix")
@@ -446,5 +451,5 @@ def test_an_image_is_that_of_its_hardware(tmp_path: Path) -> None:
 
 def test_a_manifest_has_the_numbers_and_the_fields_of_its_units() -> None:
     said = system_export._instructions(hardware("integers"))
-    assert said["units"] == {unit: number for number, unit in enumerate(EVERY)}
+    assert said["units"] == {unit: number for number, unit in enumerate(SIX)}
     assert [one["width"] for one in said["fields"]] == [3, 3, 6, 6, 8, 38]

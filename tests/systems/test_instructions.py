@@ -113,7 +113,8 @@ def test_an_illegal_word_says_why(word: int, reason: str) -> None:
         ({"kind": "end", "unit": "load"}, "Instruction end must have no unit, not 'load'"),
         (
             {"kind": "start", "unit": "lod"},
-            "Unit must be one of load, matrix, attention, vector, store, head, not 'lod'; did you mean 'load'?",
+            "Unit must be one of load, matrix, attention, vector, store, head, prefill, not 'lod'; "
+            "did you mean 'load'?",
         ),
         (
             {"kind": "set", "unit": "load", "value": 1 << 40},

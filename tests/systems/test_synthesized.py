@@ -79,6 +79,10 @@ ODD: dict[str, Any] = {
         attention=small.attention(format="fp16", acc_format="fixed"),
     ),
     "small buffers": lambda: small.hardware("keys", Buffers(weights=64, cache=64, activations=4096)),
+    "units for the head and for prompts": lambda: replace(
+        small.hardware("dots", head=small.product("tables", n_max=64), prefill=small.product("array")),
+        block=3,
+    ),
     "a unit for the head": lambda: small.hardware("dots", head=small.product("tables", n_max=64)),
     "one unit": lambda: control.built("one", {"matrix": small.product("tables")}, width=64, burst=2),
 }
