@@ -195,6 +195,10 @@ class Bounded:
         """Cycles of a task."""
         return self.cells.hull(self.designs.cycles(task))
 
+    def occupied(self, task: Any) -> Any:
+        """Cycles of a task in which registers take operands."""
+        return self.cells.hull(self.designs.occupied(task))
+
     def dram_bits(self, task: Any) -> dict[str, Any]:
         """Traffic of a task."""
         return {name: self.cells.hull(bits) for name, bits in self.designs.dram_bits(task).items()}

@@ -64,10 +64,11 @@ def _energies(estimator: Estimator, costs: TechnologyCosts, designs: Any, clock_
     """Energy per token by place: the clock in every cycle, switching with the work, leakage all the time."""
     work, units = estimator.work, designs.units()
     time = run(designs, work, clock_mhz, estimator.dram)
-    cycles, full = time.seconds * clock_mhz * 1e6, busy(designs, work)
+    cycles = time.seconds * clock_mhz * 1e6
     leaks = estimate.leakage_by_place(units, costs.technology)
     more = glitches.energies(designs, costs.technology)
     gated = estimate.gated_by_place(units, costs.technology)
+    full = busy(designs, work, bool(gated))
     found: dict[str, Real] = {}
     for place, (clocks, moved) in estimate.energies_by_place(units, costs.technology).items():
         leaked, opened = leaks.get(place, 0.0) * time.seconds * PJ_PER_NW_S, gated.get(place, 0.0)

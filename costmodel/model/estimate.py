@@ -88,6 +88,11 @@ class Cost(NamedTuple):
         return sum(self.areas.values())
 
     @property
+    def gated(self) -> bool:
+        """True if some clock pins are behind clock gates."""
+        return not (isinstance(self.gated_pj, int | float) and self.gated_pj == 0)
+
+    @property
     def clock_mhz(self) -> Real:
         """The fastest clock."""
         return 1e6 / self.path_ps

@@ -261,7 +261,8 @@ class Estimator:
         time = run(designs, self.work, clock_mhz, self.dram, cycles_of)
         cycles = time.seconds * clock_mhz * 1e6
         per_bit = self.dram.energy_pj_per_bit if self.dram else 0.0
-        core = cost.energy_parts(cycles, busy(designs, self.work), time.seconds)
+        full = busy(designs, self.work, cost.gated)
+        core = cost.energy_parts(cycles, full, time.seconds)
         return OnWork(time, {**core, DRAM: per_bit * time.bits})
 
     def row(

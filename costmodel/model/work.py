@@ -130,9 +130,12 @@ def merged(tasks: Iterable[Task]) -> tuple[Task, ...]:
     )
 
 
-def busy(designs: Any, work: Pass) -> Busy:
-    """Cycles of full throughput that a pass is worth on one design, or on columns of many."""
-    clocked: Real = sum(task.count * designs.occupied(task) for task in work.tasks)
+def busy(designs: Any, work: Pass, gated: bool) -> Busy:
+    """Cycles of full throughput that a pass is worth on one design, or on columns of many.
+
+    Those of clocks are counted where some are ``gated``: a search asks for a million designs a second.
+    """
+    clocked: Real = sum(task.count * designs.occupied(task) for task in work.tasks) if gated else 0
     return Busy(clocked, work.macs / designs.peak_macs)
 
 

@@ -108,7 +108,9 @@ def estimated(name: str) -> dict[str, Any]:
         "cost": {
             key: alone(getattr(cost, key)) for key in ("clock_pj", "switching_pj", "glitch_pj", "leakage_nw")
         },
-        "parts": {key: alone(part) for key, part in cost.energy_parts(1000, estimate.Busy(300, 300), 1e-6).items()},
+        "parts": {
+            key: alone(part) for key, part in cost.energy_parts(1000, estimate.Busy(300, 300), 1e-6).items()
+        },
         "paths": evaluate.TechnologyCosts(facts).paths(one),
         "explained": {
             "area": [

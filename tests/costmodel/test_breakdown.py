@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from costmodel.model.metrics import name_of
 from costmodel.technology import technology
 from dse.explore import problem_of
 from dse.space_file import read_space
+from tests.costmodel import gated
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACES = sorted(
@@ -20,9 +22,12 @@ SPACES = sorted(
 )
 
 
+@pytest.mark.parametrize("gates", ["", "gates"], ids=["plain", "gates"])
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.parent.name)
-def test_parts_add_up(path: Path) -> None:
+def test_parts_add_up(path: Path, gates: str, tmp_path: Path) -> None:
     space = read_space(path)
+    if gates:
+        space = replace(space, technology=str(gated.written(tmp_path)))
     problem = problem_of(space)
     batch = problem.evaluate(np.linspace(0, space.size - 1, 60).astype(np.int64))
     batch = batch.pick(batch.built)

@@ -20,6 +20,7 @@ from costmodel.technology.sram import Law, Organization, Sram
 from costmodel.technology.technology import Technology
 from costmodel.words import GATED, RECIPES
 from tests.costmodel.built import Parts
+from tests.costmodel.gated import gated
 
 REGISTER = {"width": 8, "enable": 1, "reset": 0}
 UNITS = (
@@ -173,6 +174,56 @@ def test_estimate_of_a_design_multiplies_runs_and_cycles(tech: Technology) -> No
     assert found["utilization"] == pytest.approx(2 * 256 * 64 / (cycles * 32))
     energy = (clocks + leaked) * cycles + moved * 2 * 256 * 64 / 32
     assert 2 * found["core_energy_pj_per_row"] == pytest.approx(energy, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("family", "parameters", "shape", "taken"),
+    [
+        (
+            "ternary_lut", {"mu": 2, "lut_count": 4, "fetch_count": 4, "act_width": 8, "k_max": 256, "n_max": 64},
+            (3, 250, 63), 3 * 32 * 16,
+        ),
+        (
+            "systolic",
+            {
+                "organization": "broadcast_matrix", "pe": "booth_serial", "rows": 2, "cols": 4, "act_width": 7,
+                "weight_width": 6,
+                "k_max": 256, "n_max": 64,
+            },
+            (3, 25, 5), 2 * 2 * 25 * 4,
+        ),
+        (
+            "systolic",
+            {
+                "organization": "weight_stationary", "pe": "ternary", "rows": 4, "cols": 4, "act_width": 8,
+                "weight_width": 2,
+                "k_max": 256, "n_max": 64, "token_depth": 8,
+            },
+            (11, 9, 5), 2 * 2 * 3 * 8,
+        ),
+    ],
+)  # fmt: skip
+def test_open_clocks_of_a_run_count_padding_and_digits(
+    family: str, parameters: dict[str, Any], shape: tuple[int, int, int], taken: int
+) -> None:
+    """Operands of ragged edges are taken as whole ones: token groups, tiles and column groups, digits and tokens."""
+    spec, known = registry.get(family).from_mapping(parameters), gated()
+    task = parse_gemm("x".join(map(str, shape)))
+    assert spec.occupied(task) == taken
+    cost = glitches.cost(spec, known)
+    opened = sum(estimate.gated_by_place(spec.units(), known).values())
+    assert cost.gated_pj == opened and cost.gated
+    busy, cycles, seconds = (
+        task.macs / spec.peak_macs,
+        spec.cycles(task),
+        spec.cycles(task) / cost.clock_mhz / 1e6,
+    )
+    expected = cost.clock_pj * cycles + opened * taken
+    parts = cost.energy_parts(cycles, estimate.Busy(taken, busy), seconds)
+    assert parts["clock"] == pytest.approx(expected)
+    assert parts["switching"] == pytest.approx((cost.switching_pj - opened) * busy)
+    estimator = evaluate.Estimator.of(type(spec), evaluate.TechnologyCosts(known), Asked(of_gemm(task)))
+    assert task.m * estimator.row(spec)["core_energy_pj_per_row"] == pytest.approx(sum(parts.values()))
 
 
 def test_laws_of_memories_count_every_term() -> None:

@@ -27,6 +27,7 @@ from dse.shard import Shard
 from dse.space_file import read_space
 from dse.study import open_study
 from ternforge.verbs.explore import front_lines
+from tests.costmodel import gated
 from tests.dse.test_thinned import Stops
 
 _END = "technology: asap7\nsearch: {method: pruned}\n"
@@ -135,9 +136,16 @@ def test_designs_are_left_out_for_the_reason_that_is_told(family: str, limits: s
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("clocks", ["", CLOCKED], ids=["fastest", "clocks"])
-def test_no_number_of_a_design_is_outside_its_range(family: str, clocks: str, shared: Path) -> None:
-    asked, whole = every(text(family) + clocks, shared)
+@pytest.mark.parametrize(
+    ("clocks", "gates"), [("", ""), (CLOCKED, ""), ("", "gates")], ids=["fastest", "clocks", "gates"]
+)
+def test_no_number_of_a_design_is_outside_its_range(
+    family: str, clocks: str, gates: str, shared: Path
+) -> None:
+    content = text(family) + clocks
+    if gates:
+        content = content.replace("technology: asap7", f"technology: {gated.written(shared)}")
+    asked, whole = every(content, shared)
     judge = asked.evaluators[family]
     assert isinstance(judge, Bounder)
     ranges = 0
