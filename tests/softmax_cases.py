@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.softmax import steps
 from blueprint.arithmetic.softmax.arithmetic import EXPONENT_LIMIT, GRAPHS, Arithmetic, Scales
+from tests.volume import ALL
 
 Integers = npt.NDArray[np.int64]
 
@@ -41,6 +43,17 @@ DESIGNS: dict[str, Arithmetic] = {
     for name, given in _FORMATS.items()
     for graph in GRAPHS
 }
+
+
+def sampled(designs: Mapping[str, Arithmetic], also: str = "") -> dict[str, Arithmetic]:
+    """A design of every format, each of another graph, and ``also``; all of them in `make test-all`."""
+    if ALL:
+        return dict(designs)
+    formats: dict[str, list[str]] = {}
+    for name in designs:
+        formats.setdefault(name.rsplit("-", 1)[0], []).append(name)
+    chosen = {names[turn % len(names)] for turn, names in enumerate(formats.values())}
+    return {name: a for name, a in designs.items() if name in chosen or name == also}
 
 
 def every_design() -> Arithmetic:

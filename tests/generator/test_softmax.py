@@ -36,6 +36,7 @@ from tests.softmax_cases import (
     masked,
     queries,
     registers,
+    sampled,
     scores,
     value_sums,
     values,
@@ -53,8 +54,8 @@ RUNNING = {name: a for name, a in DESIGNS.items() if a.rescales}
 def every(
     designs: dict[str, Arithmetic], block: Callable[[Arithmetic], Block], fast: str = ""
 ) -> Callable[[Any], Any]:
-    """Once for every different block; slow but for one design."""
-    blocks = {block(a).module_name: name for name, a in designs.items()}
+    """Once for every different block of :func:`sampled` designs; slow but for one design."""
+    blocks = {block(a).module_name: name for name, a in sampled(designs, fast).items()}
     marks = {name: () if name == fast else pytest.mark.slow for name in blocks.values()}
     cases = [pytest.param(designs[name], id=name, marks=marks[name]) for name in blocks.values()]
     return pytest.mark.parametrize("a", cases)
@@ -257,3 +258,12 @@ def test_float_words_meet_every_kind() -> None:
     )
     field = (words >> 10) & 31
     assert {0, 1, 15, 30, 31} <= set(field.tolist())
+
+
+def test_a_sample_has_every_format_and_every_graph() -> None:
+    for designs in (DESIGNS, LAST, FIRST, RUNNING):
+        chosen = sampled(designs)
+        assert chosen.items() <= designs.items()
+        for part in (lambda name: name.rsplit("-", 1)[0], lambda name: name.rsplit("-", 1)[1]):
+            assert set(map(part, chosen)) == set(map(part, designs))
+    assert "int8-naive" in sampled(DESIGNS, "int8-naive")
