@@ -51,9 +51,12 @@ class Energies:
         }
 
     def work(self, macs: Mapping[str, int], moved: int) -> dict[str, float]:
-        """Energy of multiply-accumulates by unit (switching), and of ``moved`` bytes of memory, in pJ."""
+        """Energy of multiply-accumulates by unit, and of ``moved`` bytes of memory, in pJ.
+
+        That of a unit is switching, and clock pins behind clock gates.
+        """
         found = {
-            name: self._part(unit, 0, macs[unit])["switching"]
+            name: sum(self._part(unit, 0, macs[unit]).values())
             for unit, name in self._names.items()
             if macs.get(unit)
         }

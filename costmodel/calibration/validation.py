@@ -181,7 +181,7 @@ def _row(sample: Sample, technology: Technology) -> Comparison:
     units = tuple(unit for unit in sample.spec.units() if unit.kind not in estimate.MEMORIES)
     areas = {place: float(area) for place, area in estimate.area(units, technology).items()}
     found = estimate.law(technology, "energy")
-    table = calibration.energy_table(sample, recipes.of(technology) == recipes.GATED)
+    table = calibration.energy_table(sample, estimate.gated(technology))
     energy = sum(
         value * estimate.place_coefficients(found, place, kind).get(term, 0.0)
         for (place, kind, term), value in table.items()

@@ -202,9 +202,14 @@ def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str
     return places
 
 
+def gated(technology: Technology) -> bool:
+    """True if the coefficients are of netlists with clock gates."""
+    return technology.recipe == GATED
+
+
 def gated_by_place(units: Sequence[Unit], technology: Technology) -> dict[str, Real]:
     """The part of what full throughput adds that clock pins behind clock gates are, by place, in pJ."""
-    registers = [unit for unit in units if unit.kind == REGISTER.name] if technology.recipe == GATED else []
+    registers = [unit for unit in units if unit.kind == REGISTER.name] if gated(technology) else []
     places: dict[str, Real] = {}
     for term in energy_terms(registers, technology):
         if term.name == OPENED:
@@ -218,7 +223,7 @@ def energy_terms(units: Sequence[Unit], technology: Technology) -> Iterator[Term
     Terms called as in :data:`costmodel.model.features.CLOCKED` are those of any cycle; those of clock pins behind clock
     gates are called :data:`OPENED`.
     """
-    found, gated = law(technology, "energy"), technology.recipe == GATED
+    found, gates = law(technology, "energy"), gated(technology)
     for unit in units:
         if absent(unit):
             continue
@@ -226,7 +231,7 @@ def energy_terms(units: Sequence[Unit], technology: Technology) -> Iterator[Term
         if unit.kind in MEMORIES:
             yield Term(unit, ACCESSES, times, access_pj(unit, technology), 1.0)
         for name, value in coefficients(found, unit).items():
-            always, busy = features.occurrences(unit, name, gated)
+            always, busy = features.occurrences(unit, name, gates)
             size = features.ENERGY[unit.kind][name](unit.dims)
             if value and name in features.CLOCKED:
                 yield Term(unit, name, always, value, size)

@@ -164,8 +164,25 @@ def test_hooks_of_the_cost_model_give_tasks_and_designs_of_the_family(family: st
         task = spec.typical_workload()
         spec.check_task(task)
         spec.timing(task, spec.operands(task, 0)).check()
-        assert 1 <= int(spec.cycles(task)) < 2000
+        assert 1 <= int(spec.occupied(task)) <= int(spec.cycles(task)) < 2000
         assert len(spec.sized_for(task).units()) == len(spec.units())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cycles_of_operands_hold_the_work_and_end_with_the_run(family: str) -> None:
+    """Ragged edges, digits and masks included; many designs at once say what each does."""
+    kind = families()[family]
+    for number in range(60):
+        random = np.random.default_rng([17, number])
+        spec = kind.sample(random)
+        task = spec.sample_workload(random)
+        taken = spec.occupied(task)
+        columns = kind.columns({name: np.array([value] * 2) for name, value in spec.parameters.items()})
+        assert np.broadcast_to(columns.occupied(task), 2).tolist() == [taken] * 2
+        least = (
+            1 if getattr(spec, "prunes", False) else task.macs / int(spec.peak_macs)
+        )  # of picked keys alone
+        assert least <= taken <= int(spec.cycles(task)), (spec.parameters, task)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

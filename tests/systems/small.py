@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from benchmarks import random_models, random_systems
 from blueprint import registry
+from blueprint.errors import ParamError, SpecError
+from blueprint.files.document import read_text
 from blueprint.spec import Spec
 from blueprint.systems import control
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import Buffers
 from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
+from blueprint.systems.reader import system_from
 from blueprint.systems.runs import Runs
 from blueprint.workloads.model import Model
 from checkpoints.checkpoint import Checkpoint
 from compiler import image
-from compiler.compile import Compiled
+from compiler.compile import Compiled, compile_shapes
 from compiler.image import Image
 from compiler.prompts import Turn
+from costmodel.systems.compiled import asked_of
 from simulator.systems import decoding, proving
 from simulator.systems.machine import Trace
 from simulator.systems.passes import Passes, read_program
@@ -112,3 +119,10 @@ def check_rtl(made: Compiled, prompt: Sequence[int], unit: str, folder: Path) ->
     spans[-1] = dataclasses.replace(spans[-1], end=spans[-1].end + 1)
     told = proving.prove(made.hardware, bench, shown, prompt, decoded, port(memory)).findings
     assert len(told) == 1 and told[0].startswith(f"{unit}: instruction {len(spans) - 1} (start {unit}"), told
+
+
+def refusal(text: str) -> str:
+    """The sentence for the text of a system that cannot be compiled for its largest model, without its place."""
+    with pytest.raises((ParamError, SpecError)) as told:
+        compile_shapes(*asked_of(system := system_from(read_text(text)), system.largest))
+    return re.sub(r"^<text>:\d+:\d+: ", "", str(told.value))

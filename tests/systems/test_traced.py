@@ -14,6 +14,7 @@ import pytest
 from blueprint.systems import control
 from blueprint.systems.instructions import UNITS
 from ternforge import cli, estimate, simulate
+from tests.costmodel import gated
 
 PRESET = Path(__file__).resolve().parents[2] / "examples" / "tiny_decoder" / "system.yaml"
 CLOCK = 200
@@ -108,7 +109,19 @@ def test_a_layer_and_a_window_are_parts_of_the_token(
 def test_energies_of_rows_add_up_to_those_of_units_and_memory(
     rows: str, traced: tuple[dict[str, Any], list[Event]]
 ) -> None:
-    phase, _ = traced
+    _rows_add_up(traced[0], rows)
+
+
+def test_energies_of_rows_add_up_where_clocks_are_gated(
+    traced: tuple[dict[str, Any], list[Event]], tmp_path: Path
+) -> None:
+    phase = simulate(PRESET, context=7, technology=gated.written(tmp_path))["phases"]["decode"]
+    assert phase["energy_pj"]["matrix"] != traced[0]["energy_pj"]["matrix"]
+    for rows in ("steps", "layers"):
+        _rows_add_up(phase, rows)
+
+
+def _rows_add_up(phase: Mapping[str, Any], rows: str) -> None:
     parts = [row["energy_pj"] for row in phase[rows].values()] + list(phase["energy_beside_pj"].values())
     for place, energy in phase["energy_pj"].items():
         assert sum(part.get(place, 0) for part in parts) == pytest.approx(energy, rel=1e-9)
